@@ -1,0 +1,128 @@
+"""The tables that leave the program: every column with its dtype, unit and meaning, stated once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from schema.labels import CellOntology
+from schema.stages import StageScale
+
+ASSESSABLE, LOW_CONFIDENCE, NOT_ASSESSABLE = "assessable", "low_confidence", "not_assessable"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: name, pandas dtype, unit and meaning."""
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+
+
+CELL_COLUMNS = (
+    Column("row", "int64", "row", "row of the cell in the input file, from 0"),
+    Column("cell_id", "string", "-", "barcode or obs name of the cell, as in the input"),
+    Column("sample_id", "string", "-", "sample the cell belongs to"),
+    Column("library_size", "float32", "UMI", "counts of the cell over all genes of the file"),
+    Column("n_genes", "int32", "genes", "vocabulary genes with at least one count"),
+    Column("predicted_cell_type", "string", "-", "most probable type at level 2 (type), calibrated"),
+    Column("predicted_cell_type_conf", "float32", "probability", "calibrated probability of that type"),
+    Column("predicted_cell_type_ontology_term_id", "string", "CL id", "Cell Ontology id of that type or its nearest"),
+    Column("predicted_neutrophil_state", "string", "-", "most probable state; empty unless called a neutrophil"),
+    Column("neutrophil_probability", "float32", "probability", "calibrated mass at and below neutrophil"),
+    Column("denominator_probability", "float32", "probability", "calibrated mass of types that the burden counts"),
+)
+"""Columns of cells.parquet; those that start with predicted_ are also written to obs."""
+
+SAMPLE_COLUMNS = (
+    Column("sample_id", "string", "-", "sample: the specimen sequenced, unit of stage and burden"),
+    Column("n_cells", "int64", "cells", "rows of the sample"),
+    Column("n_denominator", "float64", "cells", "expected viable nucleated singlets without erythroid cells, platelets"),
+    Column("n_neutrophils", "float64", "cells", "expected neutrophils among them"),
+    Column("burden_percent", "float64", "percent", "NBS-1.0: neutrophils per 100 cells of the denominator"),
+    Column("burden_low", "float64", "percent", "lower end of the 95 % interval"),
+    Column("burden_high", "float64", "percent", "upper end of the 95 % interval"),
+    Column("burden_denominator", "string", "-", "what the percentage is of"),
+    Column("assessability", "string", "-", "assessable, low_confidence or not_assessable (then the burden is blank)"),
+    Column("flags", "string", "-", "reasons and warnings, separated by '; '"),
+    Column("predicted_tumor_stage", "string", "-", "most probable level of the stage scale; blank where not predicted"),
+    Column("tumor_stage_expected", "float64", "stages", "sum over k >= 1 of P(stage >= k): 0 = lowest level"),
+    Column("median_library_size", "float64", "UMI", "median counts per cell (nearest of 200 log-spaced bins)"),
+    Column("low_count_percent", "float64", "percent", "cells with fewer than 500 UMI"),
+    Column("min_genes", "int64", "genes", "0.5th percentile of vocabulary genes detected per cell"),
+    Column("genes_found_percent", "float64", "percent", "vocabulary genes that the file measured"),
+    Column("outside_denominator_percent", "float64", "percent", "expected erythroid, platelet, ambient and doublet rows"),
+)
+"""Columns of samples.csv before those that depend on the bundle (see `stage_columns`, `fraction_columns`)."""
+
+
+def stage_columns(scale: StageScale) -> tuple[Column, ...]:
+    """Return one column per threshold of a scale: P(stage >= level), for every level but the lowest."""
+    return tuple(
+        Column(f"p_stage_ge_{level.id}", "float64", "probability", f"probability of {level.name} or beyond")
+        for level in scale.levels[1:]
+    )
+
+
+def fraction_columns(ontology: CellOntology) -> tuple[Column, ...]:
+    """Return one column per level-2 type: its expected share of the rows of a sample."""
+    return tuple(
+        Column(f"fraction_{ontology.nodes[i].id}", "float64", "fraction", f"expected share of rows: {ontology.nodes[i].name}")
+        for i in ontology.nodes_at(2)
+    )
+
+
+def state_columns(ontology: CellOntology) -> tuple[Column, ...]:
+    """Return one column per neutrophil state: its expected share among the neutrophils of a sample."""
+    neutrophil = ontology.index_by_id[ontology.roles.neutrophil]
+    states = [i for i in range(len(ontology.nodes)) if ontology.parents[i] == neutrophil]
+    return tuple(
+        Column(f"state_{ontology.nodes[i].id}", "float64", "fraction", f"expected share of neutrophils: {ontology.nodes[i].name}")
+        for i in states
+    )
+
+
+def sample_columns(ontology: CellOntology, scale: StageScale | None) -> tuple[Column, ...]:
+    """Return all columns of samples.csv for a bundle, in order."""
+    stages = stage_columns(scale) if scale is not None else ()
+    return (*SAMPLE_COLUMNS, *stages, *fraction_columns(ontology), *state_columns(ontology))
+
+
+def cells_schema() -> pa.Schema:
+    """Return the Arrow schema of cells.parquet."""
+    types = {"string": pa.string(), "int64": pa.int64(), "int32": pa.int32(), "float32": pa.float32()}
+    return pa.schema([pa.field(c.name, types[c.dtype], metadata={"unit": c.unit}) for c in CELL_COLUMNS])
+
+
+def check_columns(frame: pd.DataFrame, columns: tuple[Column, ...]) -> None:
+    """Refuse a table whose columns are not exactly the contract's, in order.
+
+    Raises
+    ------
+    ValueError
+        Naming the first difference.
+    """
+    expected = [column.name for column in columns]
+    for position, (want, have) in enumerate(zip(expected, frame.columns, strict=False)):
+        if want != have:
+            raise ValueError(f"Expected column {position} to be {want!r} but got {have!r}.")
+    if len(expected) != len(frame.columns):
+        raise ValueError(f"Expected {len(expected)} columns but got {len(frame.columns)}.")
+
+
+def write_samples(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:
+    """Write samples.csv: UTF-8, six significant digits, blanks for what is not known."""
+    check_columns(frame, columns)
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read_samples(path: Path) -> pd.DataFrame:
+    """Read a samples.csv; names stay text even where they look like numbers."""
+    header = pd.read_csv(path, nrows=0).columns
+    texts = {column.name: "string" for column in SAMPLE_COLUMNS if column.dtype == "string"}
+    return pd.read_csv(path, dtype={name: dtype for name, dtype in texts.items() if name in header})

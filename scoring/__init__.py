@@ -1,0 +1,1 @@
+"""Predictions to neutrophil burden and report; arrays and frames only."""

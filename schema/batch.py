@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+TARGET_SUM = 1e4
+"""Counts per cell after scaling, before log1p: the unit of normalised expression everywhere."""
+
 
 class CellBatch(NamedTuple):
     """Raw counts of a batch of cells in vocabulary order, as packed CSR, with what is known of each cell.

@@ -212,7 +212,10 @@ class CellOntology:
         except (OSError, yaml.YAMLError) as error:
             raise _bad_tree(f"{type(error).__name__} at {path.name}", "Give a readable YAML file.") from error
         if isinstance(content, dict) and content.get("extends") == "default":
-            content = default | {"version": content.get("version", path.stem), "nodes": default["nodes"] + content["nodes"]}
+            content = default | {
+                "version": content.get("version", path.stem),
+                "nodes": default["nodes"] + content["nodes"],
+            }
         return cls.from_dict(content)
 
 

@@ -42,7 +42,9 @@ CELL_COLUMNS = (
 SAMPLE_COLUMNS = (
     Column("sample_id", "string", "-", "sample: the specimen sequenced, unit of stage and burden"),
     Column("n_cells", "int64", "cells", "rows of the sample"),
-    Column("n_denominator", "float64", "cells", "expected viable nucleated singlets without erythroid cells, platelets"),
+    Column(
+        "n_denominator", "float64", "cells", "expected viable nucleated singlets without erythroid cells, platelets"
+    ),
     Column("n_neutrophils", "float64", "cells", "expected neutrophils among them"),
     Column("burden_percent", "float64", "percent", "NBS-1.0: neutrophils per 100 cells of the denominator"),
     Column("burden_low", "float64", "percent", "lower end of the 95 % interval"),
@@ -56,7 +58,9 @@ SAMPLE_COLUMNS = (
     Column("low_count_percent", "float64", "percent", "cells with fewer than 500 UMI"),
     Column("min_genes", "int64", "genes", "0.5th percentile of vocabulary genes detected per cell"),
     Column("genes_found_percent", "float64", "percent", "vocabulary genes that the file measured"),
-    Column("outside_denominator_percent", "float64", "percent", "expected erythroid, platelet, ambient and doublet rows"),
+    Column(
+        "outside_denominator_percent", "float64", "percent", "expected erythroid, platelet, ambient and doublet rows"
+    ),
 )
 """Columns of samples.csv before those that depend on the bundle (see `stage_columns`, `fraction_columns`)."""
 
@@ -72,7 +76,12 @@ def stage_columns(scale: StageScale) -> tuple[Column, ...]:
 def fraction_columns(ontology: CellOntology) -> tuple[Column, ...]:
     """Return one column per level-2 type: its expected share of the rows of a sample."""
     return tuple(
-        Column(f"fraction_{ontology.nodes[i].id}", "float64", "fraction", f"expected share of rows: {ontology.nodes[i].name}")
+        Column(
+            f"fraction_{ontology.nodes[i].id}",
+            "float64",
+            "fraction",
+            f"expected share of rows: {ontology.nodes[i].name}",
+        )
         for i in ontology.nodes_at(2)
     )
 
@@ -82,7 +91,12 @@ def state_columns(ontology: CellOntology) -> tuple[Column, ...]:
     neutrophil = ontology.index_by_id[ontology.roles.neutrophil]
     states = [i for i in range(len(ontology.nodes)) if ontology.parents[i] == neutrophil]
     return tuple(
-        Column(f"state_{ontology.nodes[i].id}", "float64", "fraction", f"expected share of neutrophils: {ontology.nodes[i].name}")
+        Column(
+            f"state_{ontology.nodes[i].id}",
+            "float64",
+            "fraction",
+            f"expected share of neutrophils: {ontology.nodes[i].name}",
+        )
         for i in states
     )
 

@@ -74,9 +74,7 @@ class StageScale:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> StageScale:
         """Build a scale from plain lists and strings."""
-        levels = tuple(
-            StageLevel(id=v["id"], name=v["name"], synonyms=tuple(v["synonyms"])) for v in content["levels"]
-        )
+        levels = tuple(StageLevel(id=v["id"], name=v["name"], synonyms=tuple(v["synonyms"])) for v in content["levels"])
         return cls(content["id"], content["name"], content["species"], levels)
 
     @classmethod

@@ -1,0 +1,49 @@
+# Neutrostage: the commands people use. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+REAL_DATA ?= $(or $(NEUTROSTAGE_REAL_DATA),../shared/data)
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check real bench format clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	@# torch first and alone, so that a CPU build already on the machine is not replaced by a CUDA one
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+demo: .venv/installed ## simulate a staged cohort, train, predict unseen mice, burden and report (runs/demo)
+	rm -rf runs/demo runs/demo_data
+	$(BIN)/python -m datamodules.simulate --output runs/demo_data
+	$(BIN)/python train.py --config configs/demo.yaml --output runs/demo
+	$(BIN)/python predict.py runs/demo_data/held_out_simulated.h5ad --bundle runs/demo/bundle --output runs/demo/predictions
+	$(BIN)/python -m benchmarks.demo --run runs/demo --truth runs/demo_data/held_out_simulated.h5ad
+
+test: .venv/installed ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: .venv/installed ## ruff, mypy strict, import-linter, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+real: .venv/installed ## train and test on real data (REAL_DATA=folder), table in docs/results/real.md
+	$(BIN)/python -m benchmarks.real --data $(REAL_DATA) --output docs/results
+
+bench: .venv/installed ## measure how many orthologs the symbol rule gets right, table in docs/results
+	$(BIN)/python -m benchmarks.orthologs --data $(REAL_DATA) --output docs/results
+
+format: .venv/installed ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the demo's results
+	rm -rf runs/demo runs/demo_data

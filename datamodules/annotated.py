@@ -1,0 +1,198 @@
+"""Writes annotated.h5ad: the input as it came, plus our obs columns, obsm arrays and uns entry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from anndata.io import write_elem
+
+from datamodules.carried import carry_over, mark
+from datamodules.elements import Frame
+from datamodules.store import CellStore
+from schema.errors import InputError, OutputError
+from schema.predictions import CELL_COLUMNS
+
+logger = logging.getLogger(__name__)
+
+UNS_KEY = "neutrostage"
+"""Entry of uns that says how the predictions were made."""
+
+OBS_COLUMNS = tuple(column.name for column in CELL_COLUMNS if column.name.startswith("predicted_"))
+"""Columns of obs that are ours."""
+
+_CHUNK_BYTES = 2**20
+
+ObsValues = pd.Series | pd.Categorical | npt.NDArray[Any]
+
+
+class AnnotatedWriter:
+    """An annotated.h5ad in the making; a context manager that leaves no half-written file behind.
+
+    What the input holds is carried over first (see `datamodules.carried`), then added to; memory does not grow with the
+    cells.
+
+    Parameters
+    ----------
+    store
+        The opened input.
+    target
+        File to write, under a temporary name: moving it into place is the caller's.
+    obsm
+        Name to number of columns of each float32 array `[n_cells, n_columns]`.
+    overwrite_columns
+        Whether entries of ours that the input already has are replaced.
+
+    Raises
+    ------
+    InputError
+        If the input already has entries of ours and they may not be replaced.
+    OutputError
+        If the file cannot be written.
+    """
+
+    def __init__(self, store: CellStore, target: Path, *, obsm: Mapping[str, int], overwrite_columns: bool) -> None:
+        self._name, self._target, self._n_cells = store.name, target, store.n_cells
+        self._overwrite, self._obsm = overwrite_columns, dict(obsm)
+        self._n_written, self._finished = 0, False
+        if target.exists() and target.samefile(store.path):
+            raise self._unwritten("the input file itself", "Choose another output folder.")
+        self._refuse(f"obs/{column}" for column in OBS_COLUMNS if column in store.obs_columns)
+        with self._writing():
+            self._file = carry_over(store, target)
+            self._clear([*(f"obsm/{name}" for name in obsm), f"uns/{UNS_KEY}"])
+            self._create_arrays()
+
+    def __enter__(self) -> AnnotatedWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._finished:
+            self._discard()
+
+    def write_rows(self, start: int, obsm: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Write the next rows of all obsm arrays.
+
+        Parameters
+        ----------
+        start
+            Row of the first; the number of rows written so far.
+        obsm
+            Name to float32 `[n_rows, n_columns]`.
+
+        Raises
+        ------
+        ValueError
+            If rows are left out, or names or shapes are not those announced.
+        """
+        n_rows = len(next(iter(obsm.values()), ()))
+        expected = {name: (n_rows, n_columns) for name, n_columns in self._obsm.items()}
+        got = {name: values.shape for name, values in obsm.items()}
+        if start != self._n_written or got != expected:
+            raise ValueError(f"Expected {expected} from row {self._n_written} but got {got} from row {start}.")
+        with self._writing():
+            for name, values in obsm.items():
+                self._file[f"obsm/{name}"][start : start + n_rows] = values
+        self._n_written += n_rows
+
+    def finish(self, obs: Mapping[str, ObsValues], uns: Mapping[str, object]) -> None:
+        """Write the columns of obs and the entry of uns, and close the file.
+
+        Parameters
+        ----------
+        obs
+            Name to `[n_cells]` numbers, texts or categories; missing text becomes "".
+        uns
+            What goes into `uns["neutrostage"]`: texts, numbers, arrays and mappings of them.
+
+        Raises
+        ------
+        ValueError
+            If not all rows were written, or a column has another length.
+        InputError
+            If the input already has such a column and it may not be replaced.
+        """
+        lengths = {name: len(values) for name, values in obs.items()} | (
+            {"obsm": self._n_written} if self._obsm else {}
+        )
+        if wrong := {name: n for name, n in lengths.items() if n != self._n_cells}:
+            raise ValueError(f"Expected {self._n_cells} rows but got {wrong}.")
+        with self._writing():
+            self._clear([f"obs/{name}" for name in obs])
+            columns = [*Frame(self._file["obs"], f"{self._name}, obs").columns, *obs]
+            for name, values in obs.items():
+                write_elem(self._file["obs"], name, _storable(values))
+            self._file["obs"].attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
+            write_elem(self._file, f"uns/{UNS_KEY}", dict(uns))
+            self._file.close()
+        self._finished = True
+
+    def _create_arrays(self) -> None:
+        for name in ("obsm", "uns"):
+            if name not in self._file:
+                mark(self._file.create_group(name), "dict", "0.1.0")
+        for name, n_columns in self._obsm.items():
+            rows = max(1, min(self._n_cells, _CHUNK_BYTES // max(1, 4 * n_columns)))
+            chunks = (rows, n_columns) if self._n_cells and n_columns else None
+            shape = (self._n_cells, n_columns)
+            mark(self._file.create_dataset(f"obsm/{name}", shape, np.float32, chunks=chunks), "array", "0.2.0")
+
+    def _clear(self, entries: list[str]) -> None:
+        """Remove entries of an earlier run, where that is allowed."""
+        there = [entry for entry in entries if entry in self._file]
+        self._refuse(there)
+        for entry in there:
+            del self._file[entry]
+
+    def _refuse(self, entries: Iterable[str]) -> None:
+        there = list(entries)
+        if there and not self._overwrite:
+            raise InputError(
+                "predictions must not replace what the input holds",
+                got=", ".join(there),
+                where=self._name,
+                fix="Give --overwrite to replace them, or rename them.",
+            )
+        if there:
+            logger.warning("%s: %s replaced", self._name, ", ".join(there))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Leave nothing behind on any fault; say in one line what a disk cannot do."""
+        try:
+            yield
+        except OSError as error:
+            self._discard()
+            raise self._unwritten(str(error)[:200], "Free some space, or choose another output folder.") from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+        self._target.unlink(missing_ok=True)
+
+    def _unwritten(self, got: str, fix: str) -> OutputError:
+        return OutputError("annotated.h5ad must be writable", got=got, where=self._target.name, fix=fix)
+
+
+def _storable(values: ObsValues) -> pd.Categorical | npt.NDArray[Any]:
+    """Return values as AnnData stores them without nullable types."""
+    if isinstance(values, pd.Categorical):
+        return values
+    if isinstance(values, pd.Series) and isinstance(values.array, pd.Categorical):
+        return values.array
+    if isinstance(values, pd.Series) and pd.api.types.is_string_dtype(values.dtype):
+        return values.fillna("").to_numpy(dtype=object)
+    return np.asarray(values)

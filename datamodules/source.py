@@ -1,0 +1,65 @@
+"""What a format's reader hands to a store: one anatomy for h5ad, zarr and 10x."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import pandas as pd
+
+from datamodules.matrix import MatrixReader
+from schema.errors import InputError
+
+Kind = Literal["h5ad", "zarr", "10x h5", "10x folder"]
+
+
+class CellTable(Protocol):
+    """What a source knows of its cells beside their counts."""
+
+    columns: tuple[str, ...]
+    n_rows: int
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Return barcodes or obs names of cells `start` to `stop - 1`."""
+        ...
+
+    def column(self, name: str) -> pd.Categorical:
+        """Return one column of obs as categories of text."""
+        ...
+
+
+class GeneNames(NamedTuple):
+    """Names of the columns of a matrix, `[n_columns]` each; "" = unknown."""
+
+    symbols: list[str]
+    ids: list[str]
+    feature_types: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An opened source: its matrix of counts and where that stands, its genes and cells, and how to close it."""
+
+    kind: Kind
+    matrix: MatrixReader
+    counts_location: str
+    genes: GeneNames
+    cells: CellTable
+    close: Callable[[], None]
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn what the libraries raise on a damaged file into one line that says where."""
+    try:
+        yield
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zlib.error) as error:
+        raise InputError(
+            "a file must be readable to its end",
+            got=f"{type(error).__name__} ({str(error)[:200]})",
+            where=where,
+            fix="Copy or download the file again.",
+        ) from error

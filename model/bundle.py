@@ -1,0 +1,232 @@
+"""The bundle: a folder that predicts anywhere and runs no code; strict when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from model.encoder import EncoderConfig
+from model.heads import StageHeadConfig
+from model.network import Network, NetworkConfig
+from schema.errors import BundleError, NeutrostageError, OutputError
+from schema.genes import GeneVocabulary
+from schema.labels import CellOntology
+from schema.stages import StageScale
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
+_KEYS = {
+    "format",
+    "network",
+    "ontology",
+    "stage_scale",
+    "genes",
+    "temperatures",
+    "reference",
+    "training_labels",
+    "metrics",
+    "provenance",
+    "files",
+}
+_MAX_JSON_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """All that a prediction needs.
+
+    Attributes
+    ----------
+    network, config
+        The network and the configuration that shaped it.
+    ontology, scale, vocabulary
+        Label tree, stage scale (None = no stage head) and genes.
+    temperatures
+        float32 `[n_levels]`, one per level of the label tree.
+    reference
+        For each donor of the calibration, "sensitivity" and "false_positive": mean calibrated neutrophil probability of
+        its neutrophils and of its other counted cells; NaN where it had none.
+    training_labels
+        Node id to number of training cells labelled with it.
+    metrics
+        Name to value, on the validation donors.
+    provenance
+        Seed, versions, git commit, resolved config and fingerprints of the data.
+    digest
+        SHA-256 of bundle.json; "" before it is saved.
+    """
+
+    network: Network
+    config: NetworkConfig
+    ontology: CellOntology
+    scale: StageScale | None
+    vocabulary: GeneVocabulary
+    temperatures: Tensor
+    reference: Mapping[str, list[float]]
+    training_labels: Mapping[str, int]
+    metrics: Mapping[str, float]
+    provenance: Mapping[str, Any]
+    digest: str = field(default="")
+
+    @property
+    def knows_neutrophils(self) -> bool:
+        """Whether any training cell was labelled at or below neutrophil."""
+        below = self.ontology.below(self.ontology.roles.neutrophil)
+        at = self.ontology.index_by_id
+        inside = {i for i in self.training_labels if not (self.ontology.leaves_below[at[i]] & ~below).any()}
+        return sum(self.training_labels[i] for i in inside) > 0
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle; the folder appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists.
+    """
+    if folder.exists():
+        raise OutputError(
+            "a bundle is never overwritten", got="an existing folder", where=folder.name, fix="Choose another."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        draft = Path(scratch) / "bundle"
+        draft.mkdir()
+        save_file({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()}, draft / WEIGHTS)
+        (draft / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
+        (draft / DESCRIPTION).write_text(json.dumps(_describe(bundle, draft), indent=1), encoding="utf-8")
+        os.replace(draft, folder)  # noqa: PTH105 - one call that replaces atomically
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and refuse whatever does not fit.
+
+    Raises
+    ------
+    BundleError
+        Naming the file at fault: missing, changed, of a newer format, of wrong shapes or with values that are not
+        finite.
+    """
+    content = _read_description(folder)
+    for name, digest in content["files"].items():
+        if name not in (WEIGHTS, GENES) or _sha256(_file(folder, name)) != digest:
+            raise _broken(name, "a file that differs from its recorded sha256")
+    if set(content["files"]) != {WEIGHTS, GENES}:
+        raise _broken(DESCRIPTION, "a wrong list of files")
+    try:
+        return _assemble(folder, content)
+    except BundleError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, NeutrostageError) as error:
+        raise _broken(DESCRIPTION, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+
+
+def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "network": asdict(bundle.config),
+        "ontology": bundle.ontology.to_dict(),
+        "stage_scale": bundle.scale.to_dict() if bundle.scale else None,
+        "genes": {"n_genes": bundle.vocabulary.n_genes, "digest": bundle.vocabulary.digest},
+        "temperatures": bundle.temperatures.tolist(),
+        "reference": {k: [None if x != x else x for x in v] for k, v in bundle.reference.items()},
+        "training_labels": dict(bundle.training_labels),
+        "metrics": dict(bundle.metrics),
+        "provenance": dict(bundle.provenance),
+        "files": {name: _sha256(draft / name) for name in (WEIGHTS, GENES)},
+    }
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = _file(folder, DESCRIPTION)
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise _broken(DESCRIPTION, f"{path.stat().st_size} bytes")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _broken(DESCRIPTION, "text that is not JSON") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise BundleError(
+            f"this program reads bundles of format {FORMAT}",
+            got=f"format {found!r}",
+            where=f"{folder.name}/{DESCRIPTION}",
+            fix="Use the program version that wrote it, or train again.",
+        )
+    if set(content) != _KEYS:
+        raise _broken(DESCRIPTION, f"keys that differ: {', '.join(sorted(set(content) ^ _KEYS))}")
+    return dict(content)
+
+
+def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
+    ontology = CellOntology.from_dict(content["ontology"])
+    scale = StageScale.from_dict(content["stage_scale"]) if content["stage_scale"] else None
+    vocabulary = GeneVocabulary.from_tsv(folder / GENES)
+    if vocabulary.digest != content["genes"]["digest"]:
+        raise _broken(GENES, "genes that differ from the recorded digest")
+    config = NetworkConfig(
+        encoder=EncoderConfig(**content["network"]["encoder"]), stage=StageHeadConfig(**content["network"]["stage"])
+    )
+    network = Network(
+        n_genes=vocabulary.n_genes,
+        n_leaves=len(ontology.leaves),
+        n_stage_levels=len(scale.levels) if scale else None,
+        config=config,
+    )
+    weights = load_file(folder / WEIGHTS)
+    bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise _broken(WEIGHTS, f"values that are not finite in {bad[0]}")
+    network.load_state_dict(weights, strict=True)
+    temperatures = torch.tensor(content["temperatures"], dtype=torch.float32)
+    if temperatures.shape != (int(ontology.levels.max()),) or not bool((temperatures > 0).all()):
+        raise _broken(DESCRIPTION, "temperatures that do not fit the label tree")
+    return Bundle(
+        network=network.eval(),
+        config=config,
+        ontology=ontology,
+        scale=scale,
+        vocabulary=vocabulary,
+        temperatures=temperatures,
+        reference={
+            k: [float("nan") if x is None else float(x) for x in content["reference"][k]]
+            for k in ("sensitivity", "false_positive")
+        },
+        training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
+        metrics={str(k): float(v) for k, v in content["metrics"].items()},
+        provenance=dict(content["provenance"]),
+        digest=_sha256(folder / DESCRIPTION),
+    )
+
+
+def _file(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file() or path.is_symlink():
+        raise _broken(name, "no such file", folder.name)
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _broken(name: str, got: str, folder: str = "the bundle") -> BundleError:
+    return BundleError(
+        "a bundle is whole and unchanged",
+        got=got,
+        where=f"{folder}, {name}",
+        fix="Copy the bundle again or train anew.",
+    )

@@ -1,0 +1,91 @@
+"""The encoder: normalised expression to a latent vector per cell, a residual MLP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from schema.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Shape of the encoder."""
+
+    n_hidden: int = 512
+    """Width of the hidden layers."""
+    n_blocks: int = 2
+    """Number of residual blocks."""
+    n_latent: int = 64
+    """Length of a cell's latent vector."""
+    dropout: float = 0.2
+    """Share of hidden units dropped in training, 0 to below 1."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if min(self.n_hidden, self.n_latent) < 1 or self.n_blocks < 0 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                "the encoder needs widths >= 1, blocks >= 0 and 0 <= dropout < 1",
+                got=str(self),
+                where="network.encoder",
+                fix="Correct the value.",
+            )
+
+
+class ResidualBlock(nn.Module):
+    """Pre-norm residual block: x + W2 gelu(W1 norm(x))."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map float `[n_cells, width]` to the same shape."""
+        return hidden + self.layers(hidden)  # type: ignore[no-any-return]
+
+
+class Encoder(nn.Module):
+    """Residual MLP over all genes of the vocabulary.
+
+    A gene that the cell's file never measured is unknown, not zero: it enters as its mean over the training cells.
+    Inputs are centred on that mean, so "unknown" is the zero of the first layer. Centring is linear and the same for
+    all cells of a file, so it is subtracted after the first product, once per file.
+    """
+
+    gene_mean: Tensor
+
+    def __init__(self, n_genes: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.register_buffer("gene_mean", nn.Parameter(requires_grad=False).new_zeros(n_genes))
+        self.first = nn.Linear(n_genes, config.n_hidden)
+        self.blocks = nn.Sequential(*(ResidualBlock(config.n_hidden, config.dropout) for _ in range(config.n_blocks)))
+        self.last = nn.Sequential(
+            nn.LayerNorm(config.n_hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.n_hidden, config.n_latent),
+        )
+
+    def forward(self, expression: Tensor, present: Tensor, file: Tensor) -> Tensor:
+        """Encode cells.
+
+        Parameters
+        ----------
+        expression
+            float `[n_cells, n_genes]`, log1p of counts per ten thousand, zero where not measured.
+        present
+            bool `[n_files, n_genes]`, genes each file measured.
+        file
+            int64 `[n_cells]`, row of `present` for each cell.
+
+        Returns
+        -------
+        Tensor
+            Latent, float `[n_cells, n_latent]`.
+        """
+        centre = nn.functional.linear(self.gene_mean * present, self.first.weight)
+        hidden = self.first(expression) - centre[file]
+        return self.last(self.blocks(hidden))  # type: ignore[no-any-return]

@@ -1,0 +1,58 @@
+"""The network: a batch of raw counts to latent, cell type logits and, by sample, tumour stage. Torch alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from model.encoder import Encoder, EncoderConfig
+from model.heads import CellTypeHead, StageHead, StageHeadConfig
+from model.preprocess import to_dense
+from schema.batch import CellBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Shape of the network."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The encoder."""
+    stage: StageHeadConfig = field(default_factory=StageHeadConfig)
+    """The tumour stage head."""
+
+
+class CellOutput(NamedTuple):
+    """What the network says of each cell: latent float `[n_cells, n_latent]`, logits float `[n_cells, n_leaves]`."""
+
+    latent: Tensor
+    logits: Tensor
+
+
+class Network(nn.Module):
+    """Encoder with a cell type head and, where a stage scale is given, a stage head.
+
+    Parameters
+    ----------
+    n_genes
+        Genes in the vocabulary.
+    n_leaves
+        Leaves of the label tree.
+    n_stage_levels
+        Levels of the stage scale (>= 2), or None for a network without stage head.
+    config
+        Shape.
+    """
+
+    def __init__(self, *, n_genes: int, n_leaves: int, n_stage_levels: int | None, config: NetworkConfig) -> None:
+        super().__init__()
+        n_latent = config.encoder.n_latent
+        self.encoder = Encoder(n_genes, config.encoder)
+        self.cell_type_head = CellTypeHead(n_latent, n_leaves)
+        self.stage_head = StageHead(n_latent, n_leaves, n_stage_levels, config.stage) if n_stage_levels else None
+
+    def forward(self, batch: CellBatch) -> CellOutput:
+        """Encode and classify the cells of a batch of raw counts."""
+        latent = self.encoder(to_dense(batch), batch.present, batch.file)
+        return CellOutput(latent, self.cell_type_head(latent))

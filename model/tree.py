@@ -1,0 +1,69 @@
+"""Probabilities on the label tree: parents are always the sum of their leaves, at any temperature."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from schema.labels import CellOntology
+
+
+class LabelTree(nn.Module):
+    """The shape of a label tree as tensors, and the arithmetic on it.
+
+    Attributes
+    ----------
+    below
+        bool `[n_nodes, n_leaves]`, leaves at or below a node.
+    path
+        bool `[n_nodes, n_nodes]`, whether the column is the row or an ancestor of it.
+    """
+
+    below: Tensor
+    path: Tensor
+    levels: Tensor
+    leaves: Tensor
+
+    def __init__(self, ontology: CellOntology) -> None:
+        super().__init__()
+        below = torch.from_numpy(ontology.leaves_below)
+        self.register_buffer("below", below, persistent=False)
+        path = (below[:, None, :] <= below[None, :, :]).all(dim=2)
+        levels = torch.from_numpy(ontology.levels)
+        path &= levels[None, :] <= levels[:, None]
+        self.register_buffer("path", path, persistent=False)
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("leaves", torch.from_numpy(ontology.leaves), persistent=False)
+        self.siblings = [np.flatnonzero(ontology.parents == p).tolist() for p in np.unique(ontology.parents)]
+        self.n_levels = int(levels.max())
+
+    def node_scores(self, logits: Tensor) -> Tensor:
+        """Return the log-sum-exp of the leaves below each node, float `[n_cells, n_nodes]`, from leaf logits."""
+        spread = logits[:, None, :].masked_fill(~self.below, -torch.inf)
+        return torch.logsumexp(spread, dim=2)
+
+    def conditional(self, scores: Tensor, temperatures: Tensor) -> Tensor:
+        """Return log P(node | parent) under one temperature per level, float `[n_cells, n_nodes]`.
+
+        Parameters
+        ----------
+        scores
+            Node scores, float `[n_cells, n_nodes]`.
+        temperatures
+            float `[n_levels]`, > 0; 1 leaves the softmax as trained.
+        """
+        cooled = scores / temperatures[self.levels - 1]
+        result = torch.empty_like(cooled)
+        for group in self.siblings:
+            result[:, group] = torch.log_softmax(cooled[:, group], dim=1)
+        return result
+
+    def node_log_probabilities(self, logits: Tensor, temperatures: Tensor) -> Tensor:
+        """Return log P(node), float `[n_cells, n_nodes]`; children sum to their parent, level 1 sums to 1."""
+        conditional = self.conditional(self.node_scores(logits), temperatures)
+        return conditional @ self.path.to(conditional.dtype).T
+
+    def leaf_probabilities(self, logits: Tensor, temperatures: Tensor) -> Tensor:
+        """Return P(leaf), float `[n_cells, n_leaves]`, rows summing to 1."""
+        return self.node_log_probabilities(logits, temperatures)[:, self.leaves].exp()

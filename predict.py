@@ -1,0 +1,384 @@
+"""Annotate new cells: bundle + file -> predictions -> stage -> burden -> report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scoring.report import ReportContent, render_report
+
+from datamodules.annotated import AnnotatedWriter
+from datamodules.memory import open_anndata
+from datamodules.order import RowBlock, sequential_windows
+from datamodules.read import SourceFile, read_ahead
+from datamodules.samples import sample_of_cells
+from datamodules.store import CellStore, open_store
+from datamodules.vocabulary import species_of
+from model.bundle import Bundle, load_bundle
+from model.inference import Predictor
+from schema.command import collected_warnings, parse_config, run_command
+from schema.errors import InputError, UsageError
+from schema.genes import GeneMatch, match_genes
+from schema.orthologs import load_orthologs
+from schema.outputs import claim_files, move_into_place
+from schema.predictions import cells_schema, sample_columns, write_samples
+from schema.provenance import describe_program
+from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
+from scoring.cells import CellCalls, call_cells, join_calls, name_calls
+from scoring.embedding import choose_cells, embed
+from scoring.sample_facts import SampleFactsAccumulator
+from scoring.samples import RunFacts, assemble_samples
+from scoring.truth import true_burden
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+logger = logging.getLogger(__name__)
+
+LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
+"""Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
+
+FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "report.html", "run.json")
+"""What a prediction writes; run.json last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Annotate a file of raw counts with a bundle: cell types, tumour stage and neutrophil burden, and a report."""
+
+    input: Path = field(metadata={"help": ".h5ad, .zarr, 10x folder or 10x .h5 with raw counts"})
+    """File or folder with raw counts."""
+    bundle: Path
+    """Folder of the bundle, as train.py writes it."""
+    output: Path
+    """Folder for the results."""
+    layer: str = "auto"
+    """Where raw counts are: auto, X, raw, or the name of a layer."""
+    sample_column: str = "auto"
+    """Column of obs that names the sample; auto tries sample_id, sample, donor_id, donor."""
+    orthologs: Path | None = None
+    """Table of one-to-one orthologs for a file of the other species; None = by symbol with curated exceptions."""
+    min_genes_found: float = 0.1
+    """Least share of the bundle's genes that the file must have measured, 0 to 1."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs."""
+    batch_size: int = 2048
+    """Cells per block; results do not depend on it."""
+    burden: BurdenConfig = field(default_factory=BurdenConfig)
+    """The interval of the burden."""
+    overwrite: bool = False
+    """Whether results of an earlier run, in the folder or in the input, are replaced."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.min_genes_found <= 1 or self.batch_size < 1:
+            raise UsageError(
+                "min_genes_found is a share and batch_size >= 1",
+                got=f"{self.min_genes_found} and {self.batch_size}",
+                where="the command line",
+                fix="Correct the value.",
+            )
+
+
+class Coverage(NamedTuple):
+    """How the genes of a file meet a bundle: the match, both species, and in words for people."""
+
+    match: GeneMatch
+    species: str
+    by_orthologs: bool
+    words: Mapping[str, str]
+
+    @property
+    def percent(self) -> float:
+        """Percent of the bundle's genes that the file measured."""
+        return 100.0 * self.match.n_found / len(self.match.present)
+
+
+def predict(config: PredictConfig) -> list[Path]:
+    """Predict a file and return the paths of what was written.
+
+    Raises
+    ------
+    NeutrostageError
+        If bundle, input or output folder do not allow a right result; nothing is written then.
+    """
+    claim_files(config.output, FILES, overwrite=config.overwrite)
+    bundle = load_bundle(config.bundle)
+    with collected_warnings() as warned, open_store(config.input, layer=config.layer) as store:
+        run = Run(bundle, store, config)
+        with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
+            draft = Path(scratch)
+            run.write(draft)
+            write_report(run, draft, warned.lines())
+            return move_into_place(draft, config.output, FILES)
+
+
+class Run:
+    """One prediction of one source of cells: streams its rows once and keeps sums by sample and small columns."""
+
+    def __init__(self, bundle: Bundle, store: CellStore, config: PredictConfig) -> None:
+        self.bundle, self.store, self.config = bundle, store, config
+        self.ontology = bundle.ontology
+        self.coverage = match_to_bundle(store, bundle, config)
+        sample = sample_of_cells(store, config.sample_column)
+        self.sample_ids = [str(name) for name in sample.categories]
+        self.sample = np.asarray(sample.codes, dtype=np.int64)
+        n_samples = len(self.sample_ids)
+        self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
+        self.burden = BurdenAccumulator(n_samples, config.burden)
+        self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves))
+        self.reference = usable_reference(bundle)
+        self.drawn = choose_cells(store.n_cells, config.burden.seed)
+        self._latent: list[np.ndarray] = []
+        self._calls: list[CellCalls] = []
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, CellCalls, pd.DataFrame]]:
+        """Yield, in row order, first row, latent, probabilities, calls and the rows of cells.parquet."""
+        source = SourceFile.unlabelled(self.store, self.coverage.match, self.sample)
+        size = self.config.batch_size
+        rows = [RowBlock(0, at, min(at + size, self.store.n_cells)) for at in range(0, self.store.n_cells, size)]
+        for batch in read_ahead([source], sequential_windows(rows, batch_size=size)):
+            latent, probabilities = self.predictor.predict(batch)
+            calls = call_cells(probabilities, self.ontology)
+            sample, start = batch.sample.numpy(), int(batch.row[0])
+            library_size, n_genes = batch.library_size.numpy(), batch.indptr.diff().numpy().astype(np.int32)
+            self.burden.update(sample, calls.neutrophil, calls.denominator)
+            self.facts.update(sample, library_size, n_genes, probabilities)
+            drawn = self.drawn[(self.drawn >= start) & (self.drawn < start + len(sample))] - start
+            self._latent.append(latent[drawn])
+            self._calls.append(calls)
+            yield start, latent, probabilities, calls, self._cell_rows(start, library_size, n_genes, calls)
+
+    def write(self, folder: Path) -> None:
+        """Write annotated.h5ad, cells.parquet and samples.csv."""
+        obsm = {LATENT: self.bundle.config.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
+        target = folder / "annotated.h5ad"
+        with (
+            AnnotatedWriter(self.store, target, obsm=obsm, overwrite_columns=self.config.overwrite) as annotated,
+            pq.ParquetWriter(folder / "cells.parquet", cells_schema()) as cells,
+        ):
+            for start, latent, probabilities, _, rows in self.blocks():
+                annotated.write_rows(start, {LATENT: latent, PROBABILITIES: probabilities})
+                cells.write_table(pa.Table.from_pandas(rows, schema=cells_schema(), preserve_index=False))
+            annotated.finish(name_calls(self.calls(), self.ontology), self.uns())
+        self.samples = self.sample_table()
+        write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
+
+    def sample_table(self) -> pd.DataFrame:
+        """Return samples.csv, once all blocks have passed."""
+        return assemble_samples(
+            self.sample_ids,
+            self.facts.facts(),
+            self.burden.estimate(self.reference),
+            self.predictor.stage_probabilities(),
+            ontology=self.ontology,
+            scale=self.bundle.scale,
+            run=RunFacts(
+                genes_found_percent=self.coverage.percent,
+                training_has_neutrophils=self.bundle.knows_neutrophils,
+                n_reference_donors=self.reference.n_donors,
+                by_orthologs=self.coverage.by_orthologs,
+            ),
+        )
+
+    def calls(self) -> CellCalls:
+        """Return the calls of all rows, once all blocks have passed; about 25 bytes per cell."""
+        return join_calls(self._calls)
+
+    def uns(self) -> dict[str, object]:
+        """Return what `uns["neutrostage"]` says of the run."""
+        leaves = [self.ontology.nodes[i] for i in self.ontology.leaves]
+        return {
+            "bundle_digest": self.bundle.digest,
+            "probability_columns": np.array([leaf.id for leaf in leaves], dtype=object),
+            "probability_names": np.array([leaf.name for leaf in leaves], dtype=object),
+            "probabilities_are_calibrated": True,
+            "genes": dict(self.coverage.words),
+            "program": describe_program(),
+        }
+
+    def picture(self) -> pd.DataFrame:
+        """Return the cells of the report's embedding, once all blocks have passed."""
+        coordinates = embed(np.concatenate(self._latent), self.config.burden.seed)
+        called = name_calls(self.calls(), self.ontology)["predicted_cell_type"]
+        return pd.DataFrame(
+            {
+                "x": coordinates[:, 0],
+                "y": coordinates[:, 1],
+                "cell_type": np.asarray(called)[self.drawn],
+                "neutrophil_probability": self.calls().neutrophil[self.drawn],
+            }
+        )
+
+    def _cell_rows(self, start: int, library_size: np.ndarray, n_genes: np.ndarray, calls: CellCalls) -> pd.DataFrame:
+        stop = start + len(library_size)
+        return pd.DataFrame(
+            {
+                "row": np.arange(start, stop),
+                "cell_id": self.store.cell_ids(start, stop),
+                "sample_id": np.array(self.sample_ids, dtype=object)[self.sample[start:stop]],
+                "library_size": library_size,
+                "n_genes": n_genes,
+                **{name: np.asarray(values) for name, values in name_calls(calls, self.ontology).items()},
+                "neutrophil_probability": calls.neutrophil.astype(np.float32),
+                "denominator_probability": calls.denominator.astype(np.float32),
+            }
+        )
+
+
+def match_to_bundle(store: CellStore, bundle: Bundle, config: PredictConfig) -> Coverage:
+    """Match the genes of a file to a bundle, through orthologs where the species differ.
+
+    Raises
+    ------
+    InputError
+        If too few of the bundle's genes are found.
+    """
+    vocabulary, species = bundle.vocabulary, species_of(store)
+    symbols, ids, through = store.gene_symbols, store.gene_ids, "-"
+    if species != vocabulary.species:
+        orthologs = load_orthologs(config.orthologs)
+        symbols = orthologs.translate(symbols, species, vocabulary.species, known=vocabulary.index_by_symbol)
+        ids, through = ("",) * len(symbols), orthologs.origin
+    match = match_genes(vocabulary, symbols, ids)
+    share = match.n_found / vocabulary.n_genes
+    words = {
+        "species of the file": species,
+        "species of the bundle": vocabulary.species,
+        "orthologs": through,
+        "bundle genes found": f"{match.n_found:,} of {vocabulary.n_genes:,} ({share:.1%})",
+        "matched by": match.by,
+        "counts taken from": store.counts_location,
+    }
+    logger.info("%s: %s, %s bundle genes found by %s", store.name, species, words["bundle genes found"], match.by)
+    if through != "-":
+        logger.info("%s: orthologs by %s", store.name, through)
+    if share < config.min_genes_found or match.n_found == 0:
+        raise InputError(
+            "the file must have measured enough of the bundle's genes",
+            got=f"{words['bundle genes found']}, floor {config.min_genes_found:.0%}",
+            where=f"{store.name}, var",
+            fix="Check gene names and species; --min_genes_found lowers the floor.",
+        )
+    return Coverage(match, species, through != "-", words)
+
+
+def usable_reference(bundle: Bundle) -> BurdenReference:
+    """Return the bundle's donors that had both neutrophils and other cells."""
+    pairs = np.array([bundle.reference["sensitivity"], bundle.reference["false_positive"]])
+    known = np.isfinite(pairs).all(axis=0)
+    return BurdenReference(*np.clip(pairs[:, known], 0, 1))
+
+
+def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
+    """Write report.html and run.json."""
+    simulated, provenance = "simulated" in run.store.obs_columns, describe_run(run)
+    report = render_report(
+        ReportContent(
+            title=run.store.name,
+            simulated=simulated,
+            samples=run.samples,
+            ontology=run.ontology,
+            scale=run.bundle.scale,
+            embedding=run.picture(),
+            coverage=run.coverage.words,
+            warnings=warnings,
+            provenance=_flat(provenance),
+            truth=simulated_truth(run) if simulated else None,
+        )
+    )
+    (folder / "report.html").write_text(report, encoding="utf-8")
+    content = provenance | {"simulated": simulated, "genes": dict(run.coverage.words), "warnings": warnings}
+    (folder / "run.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """Return what repeats the run: options, bundle, input and program; names of files, never paths."""
+    options = {k: v.name if isinstance(v, Path) else v for k, v in asdict(run.config).items()}
+    return {
+        "options": options,
+        "bundle_digest": run.bundle.digest,
+        "input": run.store.fingerprint(),
+        "device": str(run.predictor.device),
+        "program": describe_program(),
+    }
+
+
+def simulated_truth(run: Run) -> pd.DataFrame | None:
+    """Return the true burden and stage by sample of a simulated file; None where it does not say."""
+    if not {"true_cell_type_id", "tumor_stage", "neutrophils_lost"} <= set(run.store.obs_columns):
+        return None
+    kind, stage, lost = (run.store.obs(name) for name in ("true_cell_type_id", "tumor_stage", "neutrophils_lost"))
+    node = np.array([run.ontology.index_by_id[name] for name in kind.categories])[kind.codes]
+    return true_burden(
+        run.sample,
+        node,
+        np.asarray(stage),
+        np.asarray(lost) == "True",
+        sample_ids=run.sample_ids,
+        ontology=run.ontology,
+    )
+
+
+def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_column: str = "auto") -> pd.DataFrame:
+    """Annotate an AnnData in place, for notebooks; returns the table of samples.
+
+    Parameters
+    ----------
+    adata
+        Raw counts in a layer, in raw or in X; gets our obs columns, obsm arrays and `uns["neutrostage"]`.
+    bundle
+        Folder of the bundle.
+    layer, sample_column
+        As for predict.py.
+
+    Returns
+    -------
+    DataFrame
+        One row per sample, as samples.csv (see docs/data.md).
+
+    Raises
+    ------
+    NeutrostageError
+        As predict.py.
+    """
+    config = PredictConfig(
+        input=Path("AnnData"), bundle=Path(bundle), output=Path(), layer=layer, sample_column=sample_column
+    )
+    with open_anndata(adata, layer=layer) as store:
+        run = Run(load_bundle(config.bundle), store, config)
+        blocks = list(run.blocks())
+        adata.obsm[LATENT] = np.concatenate([block[1] for block in blocks])
+        adata.obsm[PROBABILITIES] = np.concatenate([block[2] for block in blocks])
+        for name, values in name_calls(run.calls(), run.ontology).items():
+            adata.obs[name] = values
+        adata.uns["neutrostage"] = run.uns()
+        return run.sample_table()
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested options as one table of texts."""
+    rows: dict[str, str] = {}
+    for name, value in content.items():
+        rows |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: str(value)}
+    return rows
+
+
+def main() -> None:
+    """Read the command line and predict; print the paths of the results."""
+    for path in predict(parse_config(PredictConfig, positional="input")):
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("predict.py", main))

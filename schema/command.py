@@ -1,0 +1,108 @@
+"""The shell of a command: one line on stderr and the right exit code for whatever ends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import jsonargparse
+
+from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, NeutrostageError, UsageError
+
+Config = TypeVar("Config")
+
+
+def run_command(name: str, main: Callable[[], None]) -> int:
+    """Run a command and return its exit code; faults of the user become one line on stderr.
+
+    Parameters
+    ----------
+    name
+        Program name, as the line begins.
+    main
+        The command.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        main()
+    except NeutrostageError as error:
+        sys.stderr.write(f"{name}: error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted\n")
+        return EXIT_INTERRUPTED
+    return EXIT_DONE
+
+
+def parse_config(
+    config_class: type[Config], arguments: Sequence[str] | None = None, positional: str | None = None
+) -> Config:
+    """Turn the command line into a config: a dataclass whose fields are flags and whose docstrings are the help.
+
+    Parameters
+    ----------
+    config_class
+        Frozen dataclass with a docstring under each field.
+    arguments
+        Command line without the program's name; None = that of this process.
+    positional
+        Field given without a flag.
+
+    Raises
+    ------
+    UsageError
+        If an option is unknown, missing or of the wrong kind.
+    """
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, description=inspect.getdoc(config_class))
+    parser.add_argument("--config", action="config", help="YAML with any of these options; later ones win")
+    skip: set[str | int] = set()
+    if positional:
+        fields = {f.name: f for f in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+        parser.add_argument(positional, type=Path, help=fields[positional].metadata["help"])
+        skip = {positional}
+    parser.add_class_arguments(config_class, skip=skip, as_group=False)
+    try:
+        options = parser.instantiate_classes(parser.parse_args(arguments))
+    except jsonargparse.ArgumentError as error:
+        raise UsageError(
+            "options must be known and of the right kind",
+            got=" ".join(str(error).split()).rstrip("."),
+            where="the command line or config",
+            fix="See --help.",
+        ) from error
+    return config_class(**{k: v for k, v in vars(options).items() if k != "config"})
+
+
+class WarningCollector(logging.Handler):
+    """Keeps each distinct warning once, with how often it came."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.WARNING)
+        self.counts: dict[str, int] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a warning."""
+        text = record.getMessage()
+        self.counts[text] = self.counts.get(text, 0) + 1
+
+    def lines(self) -> list[str]:
+        """Return the warnings in the order of their first coming, with "(n times)" where they came again."""
+        return [text if n == 1 else f"{text} ({n} times)" for text, n in self.counts.items()]
+
+
+@contextmanager
+def collected_warnings() -> Iterator[WarningCollector]:
+    """Collect the warnings that are logged inside the block, by any logger."""
+    collector = WarningCollector()
+    logging.getLogger().addHandler(collector)
+    try:
+        yield collector
+    finally:
+        logging.getLogger().removeHandler(collector)

@@ -1,0 +1,150 @@
+"""May the burden of a sample be read at all? Rules, each with its reason, from facts to a verdict in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schema.predictions import ASSESSABLE, LOW_CONFIDENCE, NOT_ASSESSABLE
+
+MIN_DENOMINATOR = 50
+"""Cells: below it one neutrophil more or less is 2 percentage points."""
+
+CONFIDENT_DENOMINATOR = 500
+"""Cells: NBS-1.0 calls fewer low confidence."""
+
+CONFIDENT_NEUTROPHILS = 20
+"""Expected neutrophils: NBS-1.0 calls fewer low confidence (their sampling error alone is above 20 %)."""
+
+MIN_GENES_FOUND_PERCENT = 20.0
+"""Vocabulary genes measured: below it a network trained on the whole vocabulary sees mostly unknowns."""
+
+CONFIDENT_GENES_FOUND_PERCENT = 50.0
+"""Vocabulary genes measured: below it accuracy was never measured on the held-out donors."""
+
+CONFIDENT_REFERENCE_DONORS = 3
+"""Held-out donors of the bundle: fewer say little about how error rates vary between donors."""
+
+LOW_COUNT_FLOOR_PERCENT = 0.1
+"""Percent of cells under 500 UMI: unfiltered droplet data have some, a cut above 500 UMI leaves none. Not higher:
+350 cells of a normal gland hold but a few neutrophils, and one low barcode proves that such barcodes were kept."""
+
+HARD_CUT_GENES = 150
+"""Vocabulary genes at the 0.5th percentile: 200 genes of a whole file, the common filter, are 150-200 of a vocabulary
+(175 seen through orthologs in a file cut at 200). Neutrophils have a few hundred genes, so such a cut takes many."""
+
+HARD_CUT_EDGE = 1.15
+"""Ratio of the 5th to the 0.5th percentile of genes per cell. Cells pile up just above a cut (1.09 in a file cut at 200
+genes) and thin out towards an edge that was not cut (1.27 and more)."""
+
+HARD_CUT_MIN_CELLS = 200
+"""Cells: with fewer, the two percentiles are near neighbours and their ratio says little."""
+
+PRESENT_DESPITE_FILTER_PERCENT = 5.0
+"""Lower end of the interval: from here on neutrophils were captured beyond doubt, and the burden is a lower bound.
+Below it, loss and absence look alike, and neither 0 nor a small number would be true. The interval and not the count
+decides, because it knows how few the cells are: 18 neutrophils among 70 cells are plainly there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEvidence:
+    """What is known of a sample when its burden is judged.
+
+    Attributes
+    ----------
+    n_cells
+        Rows of the sample.
+    n_denominator, n_neutrophils
+        Expected cells that the burden counts, and neutrophils among them.
+    burden_low
+        Lower end of the burden's interval, percent; NaN without cells.
+    low_count_percent
+        Percent of cells with fewer than 500 UMI.
+    min_genes, edge_genes
+        0.5th and 5th percentile of vocabulary genes detected per cell.
+    genes_found_percent
+        Percent of the vocabulary that the file measured.
+    training_has_neutrophils
+        Whether any cell that the bundle was trained on is labelled a neutrophil.
+    n_reference_donors
+        Held-out donors whose error rates the interval draws from.
+    by_orthologs
+        Whether the file's species is not the bundle's.
+    """
+
+    n_cells: int
+    n_denominator: float
+    n_neutrophils: float
+    burden_low: float
+    low_count_percent: float
+    min_genes: int
+    edge_genes: int
+    genes_found_percent: float
+    training_has_neutrophils: bool
+    n_reference_donors: int
+    by_orthologs: bool
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Verdict on a sample: one of the three words of `schema.predictions`, and why, in plain words."""
+
+    assessability: str
+    flags: tuple[str, ...]
+
+
+def assess(evidence: SampleEvidence) -> Assessment:
+    """Return whether the burden of a sample may be read, and why not.
+
+    Absence because of capture is never reported as 0: where low-UMI barcodes were filtered out before we saw the file
+    and neutrophils are not plainly there, the verdict is `not_assessable`.
+    """
+    filtered = find_filter(evidence)
+    reasons = _reasons_against(evidence, filtered)
+    if reasons:
+        return Assessment(NOT_ASSESSABLE, reasons)
+    doubts = _doubts(evidence, filtered)
+    return Assessment(LOW_CONFIDENCE if doubts else ASSESSABLE, doubts)
+
+
+def find_filter(evidence: SampleEvidence) -> str | None:
+    """Return the trace of an upstream filter on low-UMI barcodes in plain words; None where such barcodes were kept."""
+    if evidence.low_count_percent < LOW_COUNT_FLOOR_PERCENT:
+        return "hardly any barcode with fewer than 500 UMI was kept"
+    piled_up = evidence.edge_genes <= HARD_CUT_EDGE * evidence.min_genes
+    if evidence.n_cells >= HARD_CUT_MIN_CELLS and evidence.min_genes >= HARD_CUT_GENES and piled_up:
+        return f"barcodes with fewer than about {evidence.min_genes} genes were cut off"
+    return None
+
+
+def _reasons_against(evidence: SampleEvidence, filtered: str | None) -> tuple[str, ...]:
+    reasons = []
+    if not evidence.training_has_neutrophils:
+        reasons.append("the bundle was trained without labelled neutrophils")
+    if not evidence.n_denominator >= MIN_DENOMINATOR:
+        reasons.append(f"only {evidence.n_denominator:.0f} countable cells, at least {MIN_DENOMINATOR} needed")
+    if evidence.genes_found_percent < MIN_GENES_FOUND_PERCENT:
+        reasons.append(f"only {evidence.genes_found_percent:.0f} % of the bundle's genes were measured")
+    if filtered is not None and evidence.by_orthologs:
+        reasons.append(f"{filtered} and the error rates of another species cannot show that neutrophils were captured")
+    elif filtered is not None and not evidence.burden_low >= PRESENT_DESPITE_FILTER_PERCENT:
+        reasons.append(f"{filtered} and neutrophils are not plainly there: loss in capture and absence look alike")
+    return tuple(reasons)
+
+
+def _doubts(evidence: SampleEvidence, filtered: str | None) -> tuple[str, ...]:
+    doubts = []
+    if filtered is not None:
+        doubts.append(f"lower bound: {filtered}")
+    if evidence.n_denominator < CONFIDENT_DENOMINATOR:
+        doubts.append(f"{evidence.n_denominator:.0f} countable cells, fewer than {CONFIDENT_DENOMINATOR}")
+    if evidence.n_neutrophils < CONFIDENT_NEUTROPHILS:
+        doubts.append(f"{evidence.n_neutrophils:.1f} expected neutrophils, fewer than {CONFIDENT_NEUTROPHILS}")
+    if evidence.genes_found_percent < CONFIDENT_GENES_FOUND_PERCENT:
+        doubts.append(f"{evidence.genes_found_percent:.0f} % of the bundle's genes were measured")
+    if evidence.n_reference_donors == 0:
+        doubts.append("no held-out donor in the bundle: the interval covers the sampling of cells only")
+    elif evidence.n_reference_donors < CONFIDENT_REFERENCE_DONORS:
+        doubts.append(f"the interval rests on {evidence.n_reference_donors} held-out donor(s) only")
+    if evidence.by_orthologs:
+        doubts.append("predicted through orthologs: error rates were measured in another species")
+    return tuple(doubts)

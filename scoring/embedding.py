@@ -1,0 +1,87 @@
+"""Where the cells of the report's picture stand: two coordinates from their latents."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.neighbors import NearestNeighbors
+
+Floats = npt.NDArray[np.float64]
+
+MAX_CELLS = 5000
+"""Cells in the picture: more take minutes and show nothing more."""
+
+MIN_CELLS_UMAP = 50
+"""Cells: with fewer, neighbourhoods of 15 are most of the data and PCA is the honest picture."""
+
+_N_NEIGHBORS = 15
+
+
+def choose_cells(n_cells: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Return the rows to draw, sorted int64 `[min(n_cells, 5000)]`: a simple random sample."""
+    if n_cells <= MAX_CELLS:
+        return np.arange(n_cells, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(n_cells, size=MAX_CELLS, replace=False, shuffle=False))
+
+
+def embed(latent: npt.NDArray[np.floating], seed: int = 0) -> Floats:
+    """Return picture coordinates of cells: UMAP (McInnes et al. 2018), or PCA below 50 cells.
+
+    Parameters
+    ----------
+    latent
+        float `[n_cells, n_latent]`, n_cells <= 5000.
+    seed
+        Same seed and latents, same picture on the same machine.
+
+    Returns
+    -------
+    ndarray
+        float64 `[n_cells, 2]`; axes have no unit, distances between far groups no meaning.
+
+    Raises
+    ------
+    ValueError
+        If there are too many cells or a value is not finite.
+    """
+    values = np.asarray(latent, dtype=np.float64)
+    if values.ndim != 2 or len(values) > MAX_CELLS:
+        raise ValueError(f"Expected at most {MAX_CELLS} x n_latent but got {values.shape}.")
+    if not np.isfinite(values).all():
+        raise ValueError("Expected finite latents.")
+    return _umap(values, seed) if len(values) >= MIN_CELLS_UMAP else _pca(values)
+
+
+def _umap(values: Floats, seed: int) -> Floats:
+    distances, neighbors = NearestNeighbors(n_neighbors=_N_NEIGHBORS, algorithm="brute").fit(values).kneighbors(values)
+    with warnings.catch_warnings():
+        # umap-learn warns of TensorFlow that it does not find, of graphs in pieces, and of given neighbours
+        warnings.simplefilter("ignore")
+        from umap import UMAP  # takes seconds to import: only where a picture is drawn
+
+        # umap-learn's own neighbour search costs a minute of compilation, exact neighbours of 5000 cells half a second
+        mapper = UMAP(
+            n_neighbors=_N_NEIGHBORS,
+            min_dist=0.3,
+            n_epochs=200,
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=(neighbors, distances),
+            force_approximation_algorithm=True,
+        )
+        coordinates = mapper.fit_transform(values)
+    return np.asarray(coordinates, dtype=np.float64)
+
+
+def _pca(values: Floats) -> Floats:
+    coordinates = np.zeros((len(values), 2))
+    if values.size == 0:
+        return coordinates
+    left, strength, right = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    n_axes = min(2, len(strength))
+    sign = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])  # else the picture may be mirrored
+    coordinates[:, :n_axes] = (left * strength * np.where(sign == 0, 1, sign))[:, :n_axes]
+    return coordinates

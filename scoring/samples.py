@@ -1,0 +1,174 @@
+"""The rows of samples.csv, put together from facts, burden and stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from schema.labels import CellOntology
+from schema.predictions import (
+    NOT_ASSESSABLE,
+    Column,
+    check_columns,
+    fraction_columns,
+    sample_columns,
+    stage_columns,
+    state_columns,
+)
+from schema.stages import StageScale
+from scoring.assessability import Assessment, SampleEvidence, assess
+from scoring.sample_facts import SampleFacts
+
+Floats = npt.NDArray[np.float64]
+
+BURDEN_DENOMINATOR = "viable nucleated singlets, without erythroid cells and platelets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What holds for all samples of a run.
+
+    Attributes
+    ----------
+    genes_found_percent
+        Percent of the vocabulary that the file measured.
+    training_has_neutrophils
+        Whether any cell that the bundle was trained on is labelled a neutrophil.
+    n_reference_donors
+        Held-out donors whose error rates the interval draws from.
+    by_orthologs
+        Whether the file's species is not the bundle's.
+    """
+
+    genes_found_percent: float
+    training_has_neutrophils: bool
+    n_reference_donors: int
+    by_orthologs: bool
+
+
+def assemble_samples(
+    sample_ids: Sequence[str],
+    facts: SampleFacts,
+    burden: pd.DataFrame,
+    stage_probabilities: Floats | None,
+    *,
+    ontology: CellOntology,
+    scale: StageScale | None,
+    run: RunFacts,
+) -> pd.DataFrame:
+    """Return samples.csv as a table, exactly as `schema.predictions.sample_columns` states it.
+
+    Parameters
+    ----------
+    sample_ids
+        Names of the samples, `[n_samples]`.
+    facts
+        From `SampleFactsAccumulator`.
+    burden
+        From `BurdenAccumulator.estimate`, one row per sample.
+    stage_probabilities
+        float64 `[n_samples, n_levels]`: probability of each level, lowest first; rows sum to 1, or are NaN where no
+        stage is predicted; None where the bundle predicts none.
+    ontology, scale
+        Of the bundle; no scale, no stage columns.
+    run
+        What holds for all samples.
+
+    Raises
+    ------
+    ValueError
+        If the parts are not of one length.
+    """
+    n_samples = len(sample_ids)
+    if {len(facts.n_cells), len(burden)} != {n_samples}:
+        raise ValueError(f"Expected {n_samples} samples but got {len(facts.n_cells)} and {len(burden)}.")
+    verdicts = [assess(evidence) for evidence in _evidence(facts, burden, run)]
+    table = pd.concat(
+        [
+            pd.DataFrame({"sample_id": list(sample_ids), "n_cells": facts.n_cells}),
+            _burden_part(burden, verdicts),
+            _stage_names(stage_probabilities, scale, n_samples),
+            _depth_part(facts, ontology, run),
+            _stage_part(stage_probabilities, scale, n_samples),
+            _named(facts.fractions(ontology), fraction_columns(ontology)),
+            _named(facts.states(ontology), state_columns(ontology)),
+        ],
+        axis=1,
+    )
+    columns = sample_columns(ontology, scale)
+    check_columns(table, columns)
+    return table.astype({column.name: column.dtype for column in columns})
+
+
+def _evidence(facts: SampleFacts, burden: pd.DataFrame, run: RunFacts) -> list[SampleEvidence]:
+    return [
+        SampleEvidence(
+            n_cells=int(facts.n_cells[i]),
+            n_denominator=float(burden["n_denominator"].iloc[i]),
+            n_neutrophils=float(burden["n_neutrophils"].iloc[i]),
+            burden_low=float(burden["burden_low"].iloc[i]),
+            low_count_percent=float(facts.low_count_percent[i]),
+            min_genes=int(facts.min_genes[i]),
+            edge_genes=int(facts.edge_genes[i]),
+            genes_found_percent=run.genes_found_percent,
+            training_has_neutrophils=run.training_has_neutrophils,
+            n_reference_donors=run.n_reference_donors,
+            by_orthologs=run.by_orthologs,
+        )
+        for i in range(len(burden))
+    ]
+
+
+def _burden_part(burden: pd.DataFrame, verdicts: list[Assessment]) -> pd.DataFrame:
+    values = ["burden_percent", "burden_low", "burden_high"]
+    part = burden[["n_denominator", "n_neutrophils", *values]].reset_index(drop=True)
+    part.loc[[verdict.assessability == NOT_ASSESSABLE for verdict in verdicts], values] = np.nan
+    return part.assign(
+        burden_denominator=BURDEN_DENOMINATOR,
+        assessability=[verdict.assessability for verdict in verdicts],
+        flags=["; ".join(verdict.flags) for verdict in verdicts],
+    )
+
+
+def _stage_names(probabilities: Floats | None, scale: StageScale | None, n_samples: int) -> pd.DataFrame:
+    """Return the most probable level by name and the expected level; blank where no stage is predicted."""
+    names = [""] * n_samples
+    expected = np.full(n_samples, np.nan)
+    if probabilities is not None and scale is not None:
+        if probabilities.shape != (n_samples, len(scale.levels)):
+            raise ValueError(f"Expected {n_samples} x {len(scale.levels)} but got {probabilities.shape}.")
+        expected = probabilities @ np.arange(len(scale.levels), dtype=np.float64)
+        known = np.isfinite(expected).tolist()
+        best = np.argmax(probabilities, axis=1)
+        names = [scale.levels[level].name if here else "" for level, here in zip(best, known, strict=True)]
+    return pd.DataFrame({"predicted_tumor_stage": names, "tumor_stage_expected": expected})
+
+
+def _stage_part(probabilities: Floats | None, scale: StageScale | None, n_samples: int) -> pd.DataFrame:
+    """Return P(stage >= level) for every level but the lowest."""
+    if scale is None:
+        return pd.DataFrame(index=range(n_samples))
+    if probabilities is None:
+        probabilities = np.full((n_samples, len(scale.levels)), np.nan)
+    at_least = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1]
+    return _named(np.clip(at_least[:, 1:], 0, 1), stage_columns(scale))
+
+
+def _depth_part(facts: SampleFacts, ontology: CellOntology, run: RunFacts) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "median_library_size": facts.median_library_size,
+            "low_count_percent": facts.low_count_percent,
+            "min_genes": facts.min_genes,
+            "genes_found_percent": run.genes_found_percent,
+            "outside_denominator_percent": facts.outside_denominator_percent(ontology),
+        }
+    )
+
+
+def _named(values: Floats, columns: tuple[Column, ...]) -> pd.DataFrame:
+    return pd.DataFrame(values, columns=[column.name for column in columns])

@@ -1,0 +1,53 @@
+"""What a simulated file says was really there, by sample: for marks beside the estimates, never for scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from schema.labels import CellOntology
+
+
+def true_burden(
+    sample: npt.NDArray[np.int64],
+    node: npt.NDArray[np.int64],
+    tumor_stage: npt.NDArray[np.object_],
+    lost: npt.NDArray[np.bool_],
+    *,
+    sample_ids: list[str],
+    ontology: CellOntology,
+) -> pd.DataFrame:
+    """Count the true burden of each sample.
+
+    Parameters
+    ----------
+    sample
+        int64 `[n_cells]`, index in `sample_ids`.
+    node
+        int64 `[n_cells]`, true node of the ontology.
+    tumor_stage
+        Text `[n_cells]`, true stage of the cell's sample.
+    lost
+        bool `[n_cells]`, whether the sample lost its neutrophils in capture: it gets no row, because what is left of it
+        is no truth about the tissue.
+    sample_ids, ontology
+        Names of the samples; label tree.
+
+    Returns
+    -------
+    DataFrame
+        `sample_id`, `burden_percent` (percent of the burden's denominator), `tumor_stage`.
+    """
+    outside = ontology.below(*ontology.roles.outside_denominator)
+    counted = ~np.any(ontology.leaves_below[node] & outside, axis=1)
+    neutrophil = counted & np.any(ontology.leaves_below[node] & ontology.below(ontology.roles.neutrophil), axis=1)
+    cells = pd.DataFrame({"sample": sample, "neutrophil": neutrophil, "counted": counted, "tumor_stage": tumor_stage})
+    by_sample = cells[~lost].groupby("sample").agg({"neutrophil": "sum", "counted": "sum", "tumor_stage": "first"})
+    return pd.DataFrame(
+        {
+            "sample_id": [sample_ids[i] for i in by_sample.index],
+            "burden_percent": (100 * by_sample["neutrophil"] / by_sample["counted"]).to_numpy(),
+            "tumor_stage": by_sample["tumor_stage"].astype(str).to_numpy(),
+        }
+    )

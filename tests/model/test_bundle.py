@@ -1,0 +1,112 @@
+import json
+
+import pytest
+import torch
+
+from model.bundle import Bundle, load_bundle, save_bundle
+from model.encoder import EncoderConfig
+from model.heads import StageHeadConfig
+from model.network import Network, NetworkConfig
+from schema.errors import BundleError, OutputError
+from schema.genes import GeneVocabulary
+from schema.stages import StageScale
+
+
+@pytest.fixture
+def bundle(ontology):
+    torch.manual_seed(0)
+    config = NetworkConfig(
+        encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4), stage=StageHeadConfig(n_attention=2, n_pooled=2)
+    )
+    scale = StageScale.load("mouse_carcinogenesis")
+    return Bundle(
+        network=Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval(),
+        config=config,
+        ontology=ontology,
+        scale=scale,
+        vocabulary=GeneVocabulary(("Cxcr2", "S100a8", "Epcam"), ("ENSMUSG00000026180", "", ""), "mouse"),
+        temperatures=torch.tensor([1.0, 1.5, 2.0]),
+        reference={"sensitivity": [0.9, float("nan")], "false_positive": [0.01, 0.02]},
+        training_labels={"NEUT": 3, "N_ANG": 2, "L1_MYE": 5},
+        metrics={"val/cell_type/ece": 0.02},
+        provenance={"seed": 0},
+    )
+
+
+@pytest.fixture
+def folder(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def test_a_bundle_predicts_the_same_after_a_round_trip(bundle, folder, make_batch):
+    again = load_bundle(folder)
+    batch = make_batch([[1.0, 0.0, 5.0]])
+    assert torch.equal(again.network(batch).logits, bundle.network(batch).logits)
+    assert again.vocabulary == bundle.vocabulary
+    assert again.ontology == bundle.ontology
+    assert again.scale == bundle.scale
+    assert again.temperatures.tolist() == [1.0, 1.5, 2.0]
+    assert str(again.reference["sensitivity"]) == "[0.9, nan]"
+    assert sorted(path.name for path in folder.iterdir()) == ["bundle.json", "genes.tsv", "weights.safetensors"]
+
+
+def test_neutrophils_are_known_only_from_labels_at_or_below_them(bundle):
+    assert bundle.knows_neutrophils
+    object.__setattr__(bundle, "training_labels", {"L1_MYE": 5, "MONO": 2})
+    assert not bundle.knows_neutrophils
+
+
+def test_an_existing_bundle_is_never_overwritten(bundle, folder):
+    with pytest.raises(OutputError, match="never overwritten"):
+        save_bundle(bundle, folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "genes.tsv", "bundle.json"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=name):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "genes.tsv"])
+def test_a_changed_file_is_named(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=name):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"surprise": 1}, "surprise"),
+        ({"temperatures": [1.0]}, "temperatures"),
+        ({"temperatures": [1.0, 0.0, 1.0]}, "temperatures"),
+        ({"files": {"../weights.safetensors": "0"}}, "weights"),
+        ({"network": {"encoder": {"n_hidden": 9}, "stage": {}}}, "RuntimeError"),
+        ({"network": {"encoder": {"wings": 2}, "stage": {}}}, "wings"),
+        ({"genes": {"n_genes": 3, "digest": "0"}}, "genes.tsv"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(folder, change, message):
+    path = folder / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+def test_text_that_is_no_json_is_refused(folder):
+    (folder / "bundle.json").write_text("{")
+    with pytest.raises(BundleError, match="not JSON"):
+        load_bundle(folder)
+
+
+def test_weights_that_are_not_finite_are_refused(bundle, tmp_path):
+    with torch.no_grad():
+        bundle.network.cell_type_head.layers[2].bias[0] = float("nan")
+    save_bundle(bundle, tmp_path / "bad")
+    with pytest.raises(BundleError, match="not finite"):
+        load_bundle(tmp_path / "bad")

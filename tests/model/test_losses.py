@@ -1,0 +1,52 @@
+import math
+
+import torch
+
+from model.losses import cumulative_link_loss, hierarchical_cross_entropy
+from model.tree import LabelTree
+
+
+def test_a_leaf_label_without_ancestors_is_plain_cross_entropy(ontology):
+    logits = torch.randn(5, len(ontology.leaves), generator=torch.Generator().manual_seed(0))
+    leaf = torch.tensor([0, 3, 7, 7, 40])
+    loss = hierarchical_cross_entropy(logits, torch.from_numpy(ontology.leaves)[leaf], LabelTree(ontology), 0.0)
+    assert torch.allclose(loss, torch.nn.functional.cross_entropy(logits, leaf), atol=1e-6)
+
+
+def test_a_parent_label_is_satisfied_by_any_of_its_leaves(ontology):
+    leaf_index = {int(node): i for i, node in enumerate(ontology.leaves)}
+    at = ontology.index_by_id
+    logits = torch.zeros(1, len(ontology.leaves))
+    logits[0, leaf_index[at["N_INF"]]] = 50.0
+    tree = LabelTree(ontology)
+    assert float(hierarchical_cross_entropy(logits, torch.tensor([at["NEUT"]]), tree, 0.0)) < 1e-6
+    assert float(hierarchical_cross_entropy(logits, torch.tensor([at["MONO"]]), tree, 0.0)) > 40
+
+
+def test_ancestors_add_their_share(ontology):
+    logits = torch.zeros(1, len(ontology.leaves))
+    at, n_leaves = ontology.index_by_id, len(ontology.leaves)
+    below = ontology.leaves_below.sum(1)
+    expected = math.log(n_leaves) + 0.5 * (
+        math.log(n_leaves / below[at["NEUT"]]) + math.log(n_leaves / below[at["L1_MYE"]])
+    )
+    loss = hierarchical_cross_entropy(logits, torch.tensor([at["N_ANG"]]), LabelTree(ontology), 0.5)
+    assert math.isclose(float(loss), expected, rel_tol=1e-5)
+
+
+def test_unlabelled_cells_teach_nothing(ontology):
+    logits = torch.randn(3, len(ontology.leaves), generator=torch.Generator().manual_seed(0))
+    tree = LabelTree(ontology)
+    with_unknown = hierarchical_cross_entropy(logits, torch.tensor([5, -1, -1]), tree, 0.3)
+    alone = hierarchical_cross_entropy(logits[:1], torch.tensor([5]), tree, 0.3)
+    assert torch.allclose(with_unknown, alone)
+    nothing = hierarchical_cross_entropy(logits, torch.tensor([-1, -1, -1]), tree, 0.3)
+    assert float(nothing) == 0.0
+
+
+def test_the_cumulative_link_asks_every_threshold():
+    logits = torch.tensor([[2.0, -1.0]])
+    s = torch.sigmoid(logits[0])
+    expected = -(torch.log(s[0]) + torch.log(1 - s[1])) / 2
+    assert torch.allclose(cumulative_link_loss(logits, torch.tensor([1])), expected)
+    assert float(cumulative_link_loss(logits, torch.tensor([-1]))) == 0.0

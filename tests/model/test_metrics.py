@@ -1,0 +1,35 @@
+import numpy as np
+import torch
+from sklearn.metrics import cohen_kappa_score, f1_score
+
+from model.metrics import CellTypeMetrics, StageMetrics
+from model.tree import LabelTree
+
+
+def test_type_metrics_equal_scikit_learn(ontology):
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(300, len(ontology.leaves)))).float()
+    label = torch.from_numpy(rng.integers(0, len(ontology.nodes), 300))
+    tree = LabelTree(ontology)
+    metrics = CellTypeMetrics(ontology, "val")
+    for part in (slice(0, 100), slice(100, 300)):
+        metrics.update(logits[part], label[part], tree)
+    got = metrics.compute()
+    types = ontology.nodes_at(2)
+    mass = np.log(np.exp(logits.double().numpy()) @ ontology.leaves_below.T)
+    called, truth = types[mass[:, types].argmax(1)], ontology.ancestor_at(2)[label.numpy()]
+    known = truth >= 0
+    assert known.sum() < 300
+    expected = f1_score(truth[known], called[known], average="macro", labels=np.union1d(truth[known], called[known]))
+    np.testing.assert_allclose(float(got["val/cell_type/f1_macro"]), expected, rtol=1e-5)
+    np.testing.assert_allclose(float(got["val/cell_type/accuracy"]), (truth == called)[known].mean(), rtol=1e-5)
+
+
+def test_stage_metrics_ignore_samples_of_unknown_stage():
+    probabilities = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7], [0.2, 0.6, 0.2], [1.0, 0.0, 0.0]])
+    stage = torch.tensor([0, 2, 2, -1])
+    got = StageMetrics(3, "val").compute_once(probabilities, stage)
+    expected = cohen_kappa_score([0, 2, 2], [0, 2, 1], weights="quadratic")
+    np.testing.assert_allclose(float(got["val/tumor_stage/quadratic_kappa"]), expected, rtol=1e-5)
+    np.testing.assert_allclose(float(got["val/tumor_stage/mae"]), (0.3 + 0.4 + 1.0) / 3, rtol=1e-5)
+    assert StageMetrics(3, "val").compute_once(probabilities, torch.tensor([-1, -1, -1, -1])) == {}

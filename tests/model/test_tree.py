@@ -1,0 +1,37 @@
+import numpy as np
+import torch
+
+from model.tree import LabelTree
+
+
+def test_at_temperature_one_the_tree_is_the_plain_softmax(ontology):
+    logits = torch.randn(6, len(ontology.leaves), generator=torch.Generator().manual_seed(0))
+    tree = LabelTree(ontology)
+    assert torch.allclose(tree.leaf_probabilities(logits, torch.ones(3)), logits.softmax(1), atol=1e-6)
+
+
+def test_parents_are_the_sum_of_their_leaves_at_any_temperature(ontology):
+    logits = torch.randn(6, len(ontology.leaves), generator=torch.Generator().manual_seed(0)) * 5
+    tree = LabelTree(ontology)
+    temperatures = torch.tensor([0.5, 2.0, 3.0])
+    leaf = tree.leaf_probabilities(logits, temperatures).double().numpy()
+    node = tree.node_log_probabilities(logits, temperatures).exp().double().numpy()
+    np.testing.assert_allclose(node, leaf @ ontology.leaves_below.T, atol=1e-6)
+    np.testing.assert_allclose(leaf.sum(1), 1.0, atol=1e-6)
+
+
+def test_a_temperature_changes_its_own_level_only(ontology):
+    logits = torch.randn(6, len(ontology.leaves), generator=torch.Generator().manual_seed(0)) * 5
+    tree = LabelTree(ontology)
+    top = torch.from_numpy(ontology.levels == 1)
+    plain = tree.node_log_probabilities(logits, torch.ones(3))[:, top]
+    assert torch.allclose(plain, tree.node_log_probabilities(logits, torch.tensor([1.0, 4.0, 4.0]))[:, top], atol=1e-5)
+    cooled = tree.node_log_probabilities(logits, torch.tensor([4.0, 1.0, 1.0]))[:, top].exp()
+    assert float(cooled.max(1).values.mean()) < float(plain.exp().max(1).values.mean())
+
+
+def test_a_path_runs_from_a_node_to_its_lineage(ontology):
+    tree = LabelTree(ontology)
+    at = ontology.index_by_id
+    path = torch.nonzero(tree.path[at["N_ANG"]]).flatten().tolist()
+    assert path == sorted([at["L1_MYE"], at["NEUT"], at["N_ANG"]])

@@ -1,0 +1,306 @@
+"""Train a bundle: config -> data and network -> fit -> calibrate -> bundle."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, Logger
+from torch import Tensor
+
+from datamodules.cells import CellDataModule, DataConfig
+from datamodules.order import cut_into_blocks, sequential_windows
+from datamodules.read import read_ahead
+from datamodules.splits import SplitConfig
+from model.bundle import Bundle, save_bundle
+from model.calibration import burden_reference, calibration_metrics, fit_temperatures
+from model.network import Network, NetworkConfig
+from model.training import OptimisationConfig, TrainingModule
+from model.tree import LabelTree
+from schema.command import parse_config, run_command
+from schema.labels import UNLABELLED
+from schema.outputs import claim_empty
+from schema.provenance import describe_program
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """Machine and length of the training."""
+
+    max_epochs: int = 10
+    """Epochs."""
+    accelerator: str = "auto"
+    """Lightning accelerator: auto, cpu, gpu."""
+    devices: int | Literal["auto"] = "auto"
+    """Devices per node."""
+    nodes: int = 1
+    """Nodes."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic of the network."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
+    progress_bar: bool = True
+    """Whether to show a progress bar on stderr, where that is a terminal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Weights & Biases; the local CSV log is always written."""
+
+    mode: Literal["offline", "online", "off"] = "offline"
+    """offline writes wandb/ in the run folder, online sends it, off leaves it out. Never asks for anything."""
+    project: str = "neutrostage"
+    """Project name."""
+    name: str | None = None
+    """Run name; None = name of the run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Train cell types, tumour stage and calibration on labelled counts; writes a run folder with a bundle."""
+
+    output: Path
+    """Run folder to make; a used one is refused."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Files and batches."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Which donors train."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """Shape of the network."""
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    """Losses, rates and augmentation."""
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """Machine and length."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    """Experiment log."""
+    seed: int = 0
+    """Seed of split, order, initial weights and augmentation."""
+
+
+def train(config: TrainConfig) -> Path:
+    """Train and return the folder of the bundle.
+
+    Raises
+    ------
+    NeutrostageError
+        If config, data or output folder do not allow a right result.
+    """
+    claim_empty(config.output)
+    pl.seed_everything(config.seed, verbose=False)
+    cells = CellDataModule(config.data, config.split, config.seed)
+    cells.prepare()
+    module = TrainingModule(
+        build_network(cells, config.network), cells.ontology, cells.sample_stage, config.optimisation
+    )
+    write_run_files(cells, config)
+    trainer = build_trainer(config, has_validation=any(len(rows) for rows in cells.rows("val")))
+    trainer.fit(module, datamodule=cells)
+    if trainer.is_global_zero:
+        load_best(module, trainer)
+        save_bundle(calibrated_bundle(module.network.eval(), cells, config), config.output / "bundle")
+    return config.output / "bundle"
+
+
+def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
+    """Return a new network that fits the data, with the mean expression of the training cells in place."""
+    network = Network(
+        n_genes=cells.vocabulary.n_genes,
+        n_leaves=len(cells.ontology.leaves),
+        n_stage_levels=len(cells.scale.levels) if cells.scale else None,
+        config=config,
+    )
+    network.encoder.gene_mean.copy_(torch.from_numpy(cells.gene_mean))
+    return network
+
+
+def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
+    """Return Lightning's trainer with log, checkpoints and progress on stderr."""
+    quieten_lightning()
+    best = ModelCheckpoint(
+        dirpath=config.output / "checkpoints",
+        filename="best",
+        monitor="val/cell_type/f1_macro" if has_validation else None,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [best, EpochLine(), LearningRateMonitor("epoch")]
+    show_bar = config.trainer.progress_bar and sys.stderr.isatty()
+    if show_bar:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    return pl.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=config.trainer.devices,
+        num_nodes=config.trainer.nodes,
+        precision=config.trainer.precision,
+        max_epochs=config.trainer.max_epochs,
+        gradient_clip_val=config.trainer.gradient_clip,
+        logger=build_loggers(config),
+        callbacks=callbacks,
+        limit_val_batches=1.0 if has_validation else 0,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        enable_progress_bar=show_bar,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+
+
+def quieten_lightning() -> None:
+    """Silence what Lightning says about its own insides or about choices made on purpose."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (
+        ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of a torch function
+        ".*IterableDataset.*has `__len__` defined.*",  # our stream's length is the plan's, on every rank
+        ".*does not have many workers.*",  # the stream reads ahead in a thread of its own
+        ".*GPU available but not used.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+class EpochLine(Callback):
+    """Logs one line per epoch, for logs without a progress bar."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log the validation metrics."""
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        text = "  ".join(f"{name} {value:.3f}" for name, value in sorted(values.items()))
+        logger.info("epoch %d/%s  %s", trainer.current_epoch + 1, trainer.max_epochs, text)
+
+
+def build_loggers(config: TrainConfig) -> list[Logger]:
+    """Return the CSV log (log/metrics.csv in the run folder) and, unless off, Weights & Biases."""
+    loggers: list[Logger] = [CSVLogger(config.output, name="log", version="")]
+    if config.tracking.mode != "off" and _is_first_process():
+        loggers.append(_wandb_logger(config))
+    return loggers
+
+
+def _is_first_process() -> bool:
+    """Return whether this process is the one that logs; the others must not start a second Weights & Biases run."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
+
+
+def _wandb_logger(config: TrainConfig) -> Logger:
+    import wandb
+    from pytorch_lightning.loggers import WandbLogger
+
+    mode = config.tracking.mode
+    if mode == "online" and not wandb.api.api_key:
+        logger.warning("Weights & Biases has no key (set WANDB_API_KEY): this run is logged offline")
+        mode = "offline"
+    run = wandb.init(
+        project=config.tracking.project,
+        name=config.tracking.name or config.output.name,
+        dir=config.output,
+        mode="online" if mode == "online" else "offline",
+        config=_plain(asdict(config)),
+        settings=wandb.Settings(console="off", silent=True, x_disable_meta=True, x_disable_stats=True, save_code=False),
+    )
+    return WandbLogger(experiment=run)
+
+
+def write_run_files(cells: CellDataModule, config: TrainConfig) -> None:
+    """Write the resolved config and the split into the run folder."""
+    config.output.mkdir(parents=True, exist_ok=True)
+    (config.output / "config.yaml").write_text(_to_yaml(_plain(asdict(config), keep_paths=True)), encoding="utf-8")
+    table = cells.samples.drop(columns="file")
+    if cells.scale is not None:
+        names = [level.name for level in cells.scale.levels]
+        table["tumor_stage"] = [names[code] if code != UNLABELLED else "" for code in table["tumor_stage"]]
+    table.to_csv(config.output / "split.csv", index=False)
+
+
+def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
+    """Put the weights of the best epoch back into the module."""
+    checkpoint = trainer.checkpoint_callback
+    path = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    if path:
+        module.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["state_dict"])
+    module.cpu()
+
+
+@torch.inference_mode()
+def validation_outputs(network: Network, cells: CellDataModule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield logits float `[n_cells, n_leaves]`, labels and samples int64 `[n_cells]` of the validation cells."""
+    size = cells.data.eval_batch_size
+    windows = sequential_windows(cut_into_blocks(cells.rows("val"), size), batch_size=size)
+    for batch in read_ahead(cells.files, windows):
+        yield network(batch).logits.float(), batch.cell_type, batch.sample
+
+
+def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
+    """Fit temperatures on the validation donors and return the bundle."""
+    tree, ontology = LabelTree(cells.ontology), cells.ontology
+    parts = list(validation_outputs(network, cells))
+    temperatures = torch.ones(tree.n_levels)
+    metrics: dict[str, float] = {}
+    reference: dict[str, list[float]] = {"sensitivity": [], "false_positive": []}
+    if parts:
+        logits, label, sample = (torch.cat(column) for column in zip(*parts, strict=True))
+        temperatures = fit_temperatures(logits, label, tree)
+        node = tree.node_log_probabilities(logits, temperatures).exp()
+        metrics = calibration_metrics(node, label, ontology)
+        donor = torch.from_numpy(cells.samples["donor_id"].astype("category").cat.codes.to_numpy(dtype=np.int64))
+        reference = burden_reference(node, label, donor[sample], ontology)
+    counts = cells.training_labels()
+    return Bundle(
+        network=network,
+        config=config.network,
+        ontology=ontology,
+        scale=cells.scale,
+        vocabulary=cells.vocabulary,
+        temperatures=temperatures,
+        reference=reference,
+        training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
+        metrics=metrics,
+        provenance={
+            "seed": config.seed,
+            "program": describe_program(),
+            "config": _plain(asdict(config)),
+            "data": [file.store.fingerprint() for file in cells.files],
+            "split": {name: int(n) for name, n in cells.samples["split"].value_counts().items()},
+        },
+    )
+
+
+def _plain(value: Any, *, keep_paths: bool = False) -> Any:
+    """Return a config as plain lists and strings; paths as names only unless asked."""
+    if isinstance(value, dict):
+        return {k: _plain(v, keep_paths=keep_paths) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(v, keep_paths=keep_paths) for v in value]
+    if isinstance(value, Path):
+        return str(value) if keep_paths else value.name
+    if isinstance(value, str) and not keep_paths and "/" in value:
+        return Path(value).name
+    return value
+
+
+def _to_yaml(content: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def main() -> None:
+    """Read the command line and train; print the bundle's path."""
+    print(train(parse_config(TrainConfig)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("train.py", main))

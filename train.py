@@ -114,7 +114,7 @@ def train(config: TrainConfig) -> Path:
 
 
 def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
-    """Return a new network that fits the data, with the mean expression of the training cells in place."""
+    """Return a new network that fits the data, with what the training donors show in place: mean expression, stages seen."""
     network = Network(
         n_genes=cells.vocabulary.n_genes,
         n_leaves=len(cells.ontology.leaves),
@@ -122,6 +122,9 @@ def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
         config=config,
     )
     network.encoder.gene_mean.copy_(torch.from_numpy(cells.gene_mean))
+    known = cells.training_stages()
+    if network.stage_head is not None and len(known):
+        network.stage_head.seen.copy_(torch.tensor([known.min(), known.max()]))
     return network
 
 

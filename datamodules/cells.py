@@ -182,6 +182,11 @@ class CellDataModule(pl.LightningDataModule):
         labels = np.concatenate([f.cell_type[r] for f, r in zip(self.files, self.rows("train"), strict=True)])
         return np.bincount(labels[labels != UNLABELLED], minlength=len(self.ontology.nodes)).astype(np.int64)
 
+    def training_stages(self) -> Ints:
+        """Return the stage codes of the training samples whose stage is known, int64."""
+        codes = self.samples.loc[self.samples["split"] == "train", "tumor_stage"].to_numpy(dtype=np.int64)
+        return codes[codes != UNLABELLED]
+
     @property
     def sample_stage(self) -> torch.Tensor:
         """Stage code of each sample, int64 `[n_samples]`; UNLABELLED where not known."""

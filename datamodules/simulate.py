@@ -71,7 +71,7 @@ def _write_sample(
         file.append(counts if called[-1].all() else counts[called[-1]])
     kept = np.concatenate(called)
     kind = np.array([ontology.index_by_id[name] for name in droplets.kind], dtype=np.int16)
-    return SampleTruth(sample, kind[kept], droplets.ambient_fraction[droplets.first_part[:-1]][kept], kind)
+    return SampleTruth(sample, kind[kept], droplets.ambient_of_droplets[kept], kind)
 
 
 def _provenance(config: SimulationConfig, table: pd.DataFrame) -> dict[str, Any]:

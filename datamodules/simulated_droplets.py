@@ -57,6 +57,13 @@ class Droplets:
         """Number of barcodes."""
         return len(self.kind)
 
+    @property
+    def ambient_of_droplets(self) -> Floats:
+        """Share of each droplet's expected UMI that is ambient, float32 `[n_droplets]`."""
+        start = self.first_part[:-1]
+        ambient = np.add.reduceat(self.library_size * self.ambient_fraction, start)
+        return np.asarray(ambient / np.add.reduceat(self.library_size, start), dtype=np.float32)
+
 
 def draw_droplets(
     rng: np.random.Generator,

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from model.pooling import PoolState, add_cells, empty_pool, pooled_latent
 from schema.errors import UsageError
 
+_CERTAIN = 30.0
+"""Logit of what is certain: beyond float32's resolution of a probability."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageHeadConfig:
@@ -51,10 +54,18 @@ class StageHead(nn.Module):
 
     P(stage >= k) = sigmoid(score - threshold_k) with ordered thresholds (McCullagh 1980, proportional odds). The
     attention is the gated one of Ilse et al. 2018 (arXiv:1802.04712).
+
+    Attributes
+    ----------
+    seen
+        int64 `[2]`, lowest and highest level among the training samples: levels beyond them get no probability.
     """
+
+    seen: Tensor
 
     def __init__(self, n_latent: int, n_leaves: int, n_levels: int, config: StageHeadConfig) -> None:
         super().__init__()
+        self.register_buffer("seen", torch.tensor([0, n_levels - 1]))
         self.prior_share = config.prior_share
         self.attend = nn.Linear(n_latent, config.n_attention)
         self.gate = nn.Linear(n_latent, config.n_attention)
@@ -85,7 +96,9 @@ class StageHead(nn.Module):
         log_share = torch.log(state.composition / state.n_cells.clamp_min(1.0)[:, None] + self.prior_share)
         log_ratio = log_share - log_share.mean(dim=1, keepdim=True)
         features = torch.cat([self.reduce(pooled_latent(state)), self.composition_norm(log_ratio)], dim=1)
-        return self.score(features) - self.thresholds()  # type: ignore[no-any-return]
+        logits = self.score(features) - self.thresholds()
+        level = torch.arange(1, logits.shape[1] + 1, device=logits.device)
+        return logits.masked_fill(level > self.seen[1], -_CERTAIN).masked_fill(level <= self.seen[0], _CERTAIN)
 
     @property
     def _n_leaves(self) -> int:

@@ -69,7 +69,7 @@ def parse_config(
         skip = {positional}
     parser.add_class_arguments(config_class, skip=skip, as_group=False)
     try:
-        options = parser.instantiate_classes(parser.parse_args(arguments))
+        options = parser.instantiate(parser.parse_args(arguments))
     except jsonargparse.ArgumentError as error:
         raise UsageError(
             "options must be known and of the right kind",

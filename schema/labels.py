@@ -78,6 +78,8 @@ class CellOntology:
         """Refuse a tree that contradicts itself."""
         seen: dict[str, int] = {}
         for node in self.nodes:
+            if node.cl_match not in (None, "exact", "nearest"):
+                raise _bad_tree(f"cl_match: {node.cl_match} at {node.id}", "Use exact or nearest.")
             if node.id in seen:
                 raise _bad_tree(f"the id {node.id} twice", "Give every node its own id.")
             if node.parent is not None and node.parent not in seen:
@@ -204,18 +206,18 @@ class CellOntology:
         UsageError
             If the file cannot be read or contradicts itself.
         """
-        default = yaml.safe_load(DEFAULT_ONTOLOGY.read_text())
+        default = yaml.safe_load(DEFAULT_ONTOLOGY.read_text(encoding="utf-8"))
         if path is None:
             return cls.from_dict(default)
         try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise _bad_tree(f"{type(error).__name__} at {path.name}", "Give a readable YAML file.") from error
         if isinstance(content, dict) and content.get("extends") == "default":
-            content = default | {
-                "version": content.get("version", path.stem),
-                "nodes": default["nodes"] + content["nodes"],
-            }
+            added = content.get("nodes") or []
+            if not isinstance(added, list):
+                raise _bad_tree(f"nodes: {added!r} at {path.name}", "Give a list of nodes.")
+            content = default | {"version": content.get("version", path.stem), "nodes": default["nodes"] + added}
         return cls.from_dict(content)
 
 

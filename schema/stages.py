@@ -36,6 +36,13 @@ class StageScale:
     species: str
     levels: tuple[StageLevel, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse a scale of which two levels answer to one name."""
+        for code, level in enumerate(self.levels):
+            for name in (level.id, level.name, *level.synonyms):
+                if self.code_by_name[normalise_name(name)] != code:
+                    raise ValueError(f"Expected {name!r} to mean one level of {self.id} but got two.")
+
     @cached_property
     def code_by_name(self) -> dict[str, int]:
         """Normalised id, name or synonym to code."""

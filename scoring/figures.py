@@ -17,7 +17,7 @@ from schema.stages import StageScale
 from scoring.palette import INK, MUTED, OTHER, PROBABILITY, RULE, choose_types, stage_colors, state_colors
 from scoring.row_figure import Series, new_row_figure, stacked_figure, write_right
 from scoring.svg import drawing, figure_svg
-from scoring.wording import interval_text, percent_text
+from scoring.wording import interval_text
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def burden_figure(samples: pd.DataFrame, scale: StageScale | None, truth: pd.Dat
         legend = _burden_legend(samples, scale, has_truth=truth is not None)
         names = samples["sample_id"].tolist()
         label = "neutrophils, % of viable nucleated singlets (95 % interval)"
-        figure, axes = new_row_figure(names, x_label=label, legend=legend, n_columns=4, right=1.75)
+        figure, axes = new_row_figure(names, x_label=label, legend=legend, right=1.75)
         true = np.full(len(samples), np.nan) if truth is None else truth["burden_percent"].to_numpy(dtype=np.float64)
         highest = np.nanmax([1.0, *samples["burden_high"].astype(float), *true])
         axes.set_xlim(0, 1.06 * highest)
@@ -67,7 +67,9 @@ def _burden_legend(samples: pd.DataFrame, scale: StageScale | None, *, has_truth
     seen = set(samples["predicted_tumor_stage"])
     levels = [] if scale is None else list(zip(scale.levels, stage_colors(scale), strict=True))
     marks: list[Artist] = [
-        Line2D([], [], color=color, marker="o", lw=1.8, label=level.name) for level, color in levels if level.name in seen
+        Line2D([], [], color=color, marker="o", lw=1.8, label=level.name)
+        for level, color in levels
+        if level.name in seen
     ]
     marks.append(Line2D([], [], color=MUTED, marker="o", mfc=MUTED, ls="", label="filled: assessable"))
     marks.append(Line2D([], [], color=MUTED, marker="o", mfc="white", mew=1.6, ls="", label="hollow: low confidence"))
@@ -95,7 +97,7 @@ def composition_figure(samples: pd.DataFrame, ontology: CellOntology) -> str:
         series.append(Series("other", "other", OTHER, rest))
         names = samples["sample_id"].tolist()
         figure, _ = stacked_figure(
-            names, series, x_label="expected share of barcodes, %", n_columns=3, right=0.2, missing="no cells"
+            names, series, x_label="expected share of barcodes, %", right=0.2, missing="no cells"
         )
         return figure_svg(figure, name="composition", description="Expected cell-type composition of each sample.")
 
@@ -124,7 +126,7 @@ def stage_figure(samples: pd.DataFrame, scale: StageScale, truth: pd.DataFrame |
         names = samples["sample_id"].tolist()
         right = 0.2 if truth is None else 1.75
         figure, axes = stacked_figure(
-            names, series, x_label="probability, %", n_columns=5, right=right, missing="no stage predicted"
+            names, series, x_label="probability, %", right=right, missing="no stage predicted"
         )
         if truth is not None:
             write_right(axes, truth["tumor_stage"].fillna("").astype(str).tolist(), "true stage (simulated)")
@@ -144,7 +146,6 @@ def state_figure(samples: pd.DataFrame, ontology: CellOntology) -> str:
             samples["sample_id"].tolist(),
             series,
             x_label="share of the sample's neutrophils, %",
-            n_columns=3,
             right=0.2,
             missing="fewer than 30 expected neutrophils",
         )
@@ -167,26 +168,35 @@ def embedding_figure(embedding: pd.DataFrame, samples: pd.DataFrame, ontology: C
         chosen = choose_types(ontology, _values(samples, [c.name for c in fraction_columns(ontology)]))
         codes = {name: ontology.find(name) for name in embedding["cell_type"].unique()}
         node = embedding["cell_type"].map(codes).to_numpy()
-        figure = Figure(figsize=(9.0, 5.9))
-        left = figure.add_axes((0.01, 0.29, 0.475, 0.66))
-        right = figure.add_axes((0.515, 0.29, 0.475, 0.66))
+        marks = _type_legend(chosen, node, ontology)
+        below = max(0.75, 0.18 * -(-len(marks) // 2) + 0.1)  # inches under the maps
+        height = 4.3 + below
+        figure = Figure(figsize=(9.0, height))
+        left, right = (figure.add_axes((x, below / height, 0.475, 4.0 / height)) for x in (0.01, 0.515))
         spread = np.random.default_rng(0).permutation(len(embedding))  # else the last sample hides the others
         color = np.array([chosen.get(n, OTHER) for n in node], dtype=object)
         _draw_cells(left, embedding.iloc[spread], color[spread].tolist(), "cell type")
         ranked = embedding.sort_values("neutrophil_probability", kind="stable")
         _draw_cells(right, ranked, PROBABILITY(ranked["neutrophil_probability"].to_numpy()), "neutrophil probability")
-        present = [n for n in chosen if n in set(node)]
-        marks = [_dot(chosen[n], ontology.nodes[n].name) for n in present]
-        if len(present) < len(set(node)):
-            marks.append(_dot(OTHER, "other"))
-        figure.legend(handles=marks, loc="upper left", bbox_to_anchor=(0.0, 0.27), ncols=2, handletextpad=0.2)
-        bar = figure.colorbar(ScalarMappable(cmap=PROBABILITY), cax=figure.add_axes((0.6, 0.2, 0.3, 0.025)), orientation="horizontal")
+        figure.legend(
+            handles=marks,
+            loc="upper left",
+            bbox_to_anchor=(0.0, below / height),
+            ncols=2,
+            handletextpad=0.2,
+            labelspacing=0.35,
+        )
+        bar = figure.colorbar(
+            ScalarMappable(cmap=PROBABILITY),
+            cax=figure.add_axes((0.6, (below - 0.3) / height, 0.3, 0.12 / height)),
+            orientation="horizontal",
+        )
         bar.set_label("calibrated probability of being a neutrophil")
         bar.outline.set_visible(False)
         return figure_svg(figure, name="embedding", description="Map of cells by type and by neutrophil probability.")
 
 
-def _draw_cells(axes: Axes, cells: pd.DataFrame, color: object, title: str) -> None:
+def _draw_cells(axes: Axes, cells: pd.DataFrame, color: list[str] | Floats, title: str) -> None:
     size = float(np.clip(12000 / max(len(cells), 1), 3, 30))
     axes.scatter(cells["x"], cells["y"], s=size, c=color, linewidths=0, rasterized=True)
     axes.set_title(title, loc="left", fontsize=10)
@@ -194,6 +204,12 @@ def _draw_cells(axes: Axes, cells: pd.DataFrame, color: object, title: str) -> N
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.set_aspect("equal", adjustable="datalim")
+
+
+def _type_legend(chosen: dict[int, str], node: npt.NDArray[np.int64], ontology: CellOntology) -> list[Line2D]:
+    seen = set(node.tolist())
+    marks = [_dot(color, ontology.nodes[n].name) for n, color in chosen.items() if n in seen]
+    return marks + ([_dot(OTHER, "other")] if seen - set(chosen) else [])
 
 
 def _dot(color: str, label: str) -> Line2D:

@@ -31,7 +31,7 @@ _OTHER_STATES = ("#08306b", "#6baed6", "#2171b5", "#c6dbef", "#4292c6", "#9ecae1
 
 def stage_colors(scale: StageScale) -> list[str]:
     """Return one color per level, lowest first, along viridis without its palest end."""
-    return [to_hex(colormaps["viridis"](x)) for x in np.linspace(0.88, 0.0, len(scale.levels))]
+    return [to_hex(colormaps["viridis"](x)) for x in np.linspace(0.82, 0.0, len(scale.levels))]
 
 
 def choose_types(ontology: CellOntology, fractions: npt.NDArray[np.float64]) -> dict[int, str]:

@@ -18,7 +18,8 @@ from scoring.svg import display_width, short_name
 Floats = npt.NDArray[np.float64]
 
 WIDTH = 9.0  # inches; the page scales it
-_CHARACTER = 0.074  # inches of a 9-point character
+_CHARACTER = 0.074  # inches of a 9-point character, with room for wide ones
+_LEGEND_CHARACTER = 0.062  # the same on average over a long name
 _TALL = 20  # rows from which the x axis is repeated on top
 
 
@@ -33,7 +34,7 @@ class Series:
 
 
 def new_row_figure(
-    names: Sequence[str], *, x_label: str, legend: Sequence[Artist], n_columns: int, right: float
+    names: Sequence[str], *, x_label: str, legend: Sequence[Artist], right: float
 ) -> tuple[Figure, Axes]:
     """Return a figure with one row per sample, first sample on top, whose height follows their number.
 
@@ -43,16 +44,17 @@ def new_row_figure(
         Sample names, `[n_samples]`, elided where long.
     x_label
         Label of the x axis, with its unit.
-    legend, n_columns
-        Legend entries, drawn above, and in how many columns.
+    legend
+        Legend entries, drawn above in as many columns as fit.
     right
         Inches kept free at the right for words.
     """
     labels = [short_name(name) for name in names]
     left = 0.25 + _CHARACTER * max([6, *map(display_width, labels)])
     row = 0.32 if len(labels) <= 12 else 0.25 if len(labels) <= 30 else 0.2
-    legend_height = 0.2 * -(-len(legend) // n_columns) + 0.12
-    top = legend_height + (0.5 if len(labels) > _TALL else 0.05)
+    n_columns = _legend_columns([str(entry.get_label()) for entry in legend])
+    legend_height = 0.18 * -(-len(legend) // n_columns) + 0.15
+    top = legend_height + (0.4 if len(labels) > _TALL else 0.05)
     height = top + row * len(labels) + 0.5
     figure = Figure(figsize=(WIDTH, height))
     box = (left / WIDTH, 0.5 / height, (WIDTH - left - right) / WIDTH, row * len(labels) / height)
@@ -66,7 +68,7 @@ def new_row_figure(
         handles=list(legend),
         ncols=n_columns,
         loc="upper left",
-        bbox_to_anchor=(left / WIDTH, 1.0),
+        bbox_to_anchor=(0.0, 1.0),
         borderaxespad=0.1,
         borderpad=0.2,
         columnspacing=1.4,
@@ -77,8 +79,18 @@ def new_row_figure(
     return figure, axes
 
 
+def _legend_columns(labels: Sequence[str]) -> int:
+    """Return the most columns, filled one after another, that fit the width of the figure."""
+    for n_columns in range(min(6, len(labels)), 1, -1):
+        per_column = -(-len(labels) // n_columns)
+        columns = [labels[i : i + per_column] for i in range(0, len(labels), per_column)]
+        if sum(0.45 + _LEGEND_CHARACTER * max(map(display_width, column)) for column in columns) <= WIDTH:
+            return n_columns
+    return 1
+
+
 def stacked_figure(
-    names: Sequence[str], series: Sequence[Series], *, x_label: str, n_columns: int, right: float, missing: str
+    names: Sequence[str], series: Sequence[Series], *, x_label: str, right: float, missing: str
 ) -> tuple[Figure, Axes]:
     """Return horizontal stacked bars of shares, percent; segments that are wide enough carry their label.
 
@@ -88,13 +100,13 @@ def stacked_figure(
         Sample names, `[n_samples]`.
     series
         Parts in the order in which they are stacked; NaN shares leave a row empty.
-    x_label, n_columns, right
+    x_label, right
         As in `new_row_figure`.
     missing
         Words in an empty row.
     """
-    legend = [Patch(facecolor=s.color, label=s.name) for s in series]
-    figure, axes = new_row_figure(names, x_label=x_label, legend=legend, n_columns=n_columns, right=right)
+    legend = [Patch(facecolor=s.color, label=_legend_label(s)) for s in series]
+    figure, axes = new_row_figure(names, x_label=x_label, legend=legend, right=right)
     axes.set_xlim(0, 100)
     start = np.zeros(len(names))
     for part in series:
@@ -102,15 +114,19 @@ def stacked_figure(
         axes.barh(range(len(names)), width, 0.78, start, color=part.color, edgecolor="white", linewidth=0.5)
         _label_segments(axes, part, start, width)
         start = start + width
-    for row in np.flatnonzero(np.isnan(series[0].share)):
+    for row in np.flatnonzero(np.isnan(series[0].share)).tolist():
         axes.text(0.8, row, missing, va="center", style="italic", color=MUTED)
     return figure, axes
 
 
+def _legend_label(part: Series) -> str:
+    return part.name if part.name == part.label else f"{part.name} ({part.label})"
+
+
 def _label_segments(axes: Axes, part: Series, start: Floats, width: Floats) -> None:
     needed = 1.5 + 1.15 * display_width(part.label)
-    for row in np.flatnonzero(width >= needed):
-        x = start[row] + width[row] / 2
+    for row in np.flatnonzero(width >= needed).tolist():
+        x = float(start[row] + width[row] / 2)
         axes.text(x, row, part.label, ha="center", va="center", fontsize=7, color=text_on(part.color))
 
 
@@ -119,6 +135,4 @@ def write_right(axes: Axes, words: Sequence[str], title: str) -> None:
     x = axes.get_xlim()[1]
     for row, text in enumerate(words):
         axes.annotate(text, (x, row), (8, 0), textcoords="offset points", va="center", color=INK, annotation_clip=False)
-    axes.annotate(
-        title, (x, -0.5), (8, 6), textcoords="offset points", fontsize=8, color=MUTED, annotation_clip=False
-    )
+    axes.annotate(title, (x, -0.5), (8, 6), textcoords="offset points", fontsize=8, color=MUTED, annotation_clip=False)

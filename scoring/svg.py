@@ -14,6 +14,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from scoring.palette import INK, MUTED
+from scoring.wording import visible_text
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _STYLE = {
@@ -35,7 +36,6 @@ _STYLE = {
     "xtick.color": MUTED,
     "ytick.color": INK,
 }
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def short_name(name: str, width: int = 28) -> str:
     >>> short_name("patient_with_a_very_long_name_rep2", 20)
     'patient_wi…name_rep2'
     """
-    text = " ".join("".join("�" if unicodedata.category(c) in _INVISIBLE else c for c in name[:10_000]).split())
+    text = visible_text(name[:10_000])
     if display_width(text) <= width:
         return text
     head, tail = text, text

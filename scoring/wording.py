@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 
 import pandas as pd
 
 NOT_ASSESSABLE_TEXT = "not assessable"
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def visible_text(text: str) -> str:
+    """Return a text on one line in which control and formatting characters show as the replacement character."""
+    spaced = re.sub("[\\t\\n\\v\\f\\r]+", " ", text)
+    return "".join("\ufffd" if unicodedata.category(c) in _INVISIBLE else c for c in spaced)
 
 
 def percent_text(value: float) -> str:

@@ -3,7 +3,7 @@ import pytest
 
 from datamodules.simulated_cohort import SimulatedSample
 from datamodules.simulated_design import TissueDesign
-from datamodules.simulated_droplets import add_ambient, draw_droplets, expected_counts
+from datamodules.simulated_droplets import Droplets, add_ambient, draw_droplets, expected_counts
 from datamodules.simulated_tissue import build_tissue
 
 
@@ -86,6 +86,14 @@ def test_an_ambient_droplet_holds_nothing_else(draw):
     np.testing.assert_array_equal(droplets.ambient_fraction[ambient], 1)
     np.testing.assert_array_equal(droplets.weights[ambient], 0)
     assert 100 <= droplets.library_size[ambient].min() < droplets.library_size[ambient].max() <= 400
+
+
+def test_ambient_of_a_doublet_is_weighted_by_the_umi_of_its_parts():
+    size, ambient = np.float32([1_000, 500, 1_500]), np.float32([0.05, 0.1, 0.2])
+    droplets = Droplets(
+        np.array(["B", "DBL_OTHER"]), np.array([0, 1, 3]), size, ambient, np.ones((3, 1), dtype=np.float32)
+    )
+    np.testing.assert_allclose(droplets.ambient_of_droplets, [0.05, (50 + 300) / 2_000], rtol=1e-6)
 
 
 def test_expected_counts_sum_to_the_library_size_and_mix_in_the_mean_profile(draw, tissue):

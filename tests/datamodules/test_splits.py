@@ -29,8 +29,8 @@ def test_a_donor_on_both_sides_is_refused():
 
 
 def test_an_unknown_donor_is_refused_with_its_neighbours():
-    with pytest.raises(InputError, match="'m99' \\(nearest: m"):
-        split_donors(STRATA, SplitConfig(test_donors=("m99",)), seed=0)
+    with pytest.raises(InputError, match=r"'mouse1' \(nearest: mouse 1"):
+        split_donors({"mouse 1": "a", "mouse 2": "a"}, SplitConfig(test_donors=("mouse1",), val_share=0), seed=0)
 
 
 def test_pooled_donors_are_never_drawn():

@@ -10,7 +10,9 @@ def test_the_temperatures_that_made_the_labels_are_found(ontology):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(6000, len(ontology.leaves), generator=generator) * 4
     tree = LabelTree(ontology)
-    leaf = torch.multinomial(tree.leaf_probabilities(logits, torch.tensor([2.0, 1.5, 0.7])), 1, generator=generator)[:, 0]
+    leaf = torch.multinomial(tree.leaf_probabilities(logits, torch.tensor([2.0, 1.5, 0.7])), 1, generator=generator)[
+        :, 0
+    ]
     fitted = fit_temperatures(logits, tree.leaves[leaf], tree)
     assert torch.allclose(fitted, torch.tensor([2.0, 1.5, 0.7]), rtol=0.1)
     confidence, called = tree.leaf_probabilities(logits, fitted).max(1)

@@ -35,6 +35,15 @@ def test_a_sample_seen_twice_over_is_read_alike():
     assert torch.allclose(once, head(twice), atol=1e-5)
 
 
+def test_levels_that_no_training_sample_had_get_no_probability():
+    head = make_head()
+    head.seen.copy_(torch.tensor([1, 3]))
+    state = head.pool(head.empty(1), torch.randn(9, 6), torch.rand(9, 4).softmax(1), torch.zeros(9, dtype=torch.long))
+    levels = level_probabilities(head(state))[0]
+    assert float(levels[0] + levels[4]) < 1e-6
+    assert bool((levels[1:4] > 0.01).all())
+
+
 def test_level_probabilities_by_hand():
     levels = level_probabilities(torch.tensor([[0.0, -100.0]]))
     assert torch.allclose(levels, torch.tensor([[0.5, 0.5, 0.0]]))

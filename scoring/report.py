@@ -1,0 +1,202 @@
+"""The report: one self-contained page that a person can read, print and forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from schema.labels import CellOntology
+from schema.predictions import ASSESSABLE, LOW_CONFIDENCE, NOT_ASSESSABLE, check_columns, sample_columns, state_columns
+from schema.stages import StageScale
+from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
+from scoring.burden import BurdenConfig
+from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
+from scoring.headline import burden_headline, stage_headline
+from scoring.sample_facts import MIN_STATE_NEUTROPHILS
+from scoring.wording import count_text, interval_text, percent_text, visible_text
+
+TEMPLATE = "report.html.j2"
+_MAX_NAME = 240
+"""Characters of a name that a table shows; figures show fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """All that a report says.
+
+    Attributes
+    ----------
+    title
+        Heading of the page.
+    simulated
+        Whether the data are simulated; says so all over the page.
+    samples
+        samples.csv as a table (`schema.predictions.sample_columns`).
+    ontology, scale
+        Of the bundle; no scale, no stage.
+    embedding
+        Picture of the cells: x, y (float, no unit), cell_type (name), neutrophil_probability (calibrated); may
+        be empty.
+    coverage
+        How the file's genes met the bundle's, as words: "genes found" to "13,210 of 15,000 (88 %)" and so on.
+    warnings
+        Sentences that hold for the whole run.
+    provenance
+        Versions, digests, seeds, as words; no paths.
+    truth
+        Known truth of simulated samples: sample_id, burden_percent, tumor_stage (name or blank); None for real data.
+    input_name, species, bundle
+        File name, species and bundle for the heading; left out where blank.
+    burden_config
+        How the intervals were computed.
+    """
+
+    title: str
+    simulated: bool
+    samples: pd.DataFrame
+    ontology: CellOntology
+    scale: StageScale | None
+    embedding: pd.DataFrame
+    coverage: Mapping[str, str]
+    warnings: Sequence[str]
+    provenance: Mapping[str, str]
+    truth: pd.DataFrame | None = None
+    input_name: str = ""
+    species: str = ""
+    bundle: str = ""
+    burden_config: BurdenConfig = field(default_factory=BurdenConfig)
+
+
+def render_report(content: ReportContent) -> str:
+    """Return the report as one HTML page: no script, no request, the same bytes for the same content.
+
+    Raises
+    ------
+    ValueError
+        If the table of samples does not have the contract's columns.
+    """
+    check_columns(content.samples, sample_columns(content.ontology, content.scale))
+    samples = order_samples(content.samples, content.scale)
+    truth = _truth_in_order(content.truth, samples)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_made_visible,
+    )
+    return environment.get_template(TEMPLATE).render(
+        content=content,
+        facts=_facts(content, samples),
+        headlines=[burden_headline(samples), *([stage_headline(samples, content.scale)] if content.scale else [])],
+        rows=_table_rows(samples, content.scale, truth),
+        figures=_draw_figures(content, samples, truth),
+        verdicts=_verdicts(samples),
+        limits={
+            "min_denominator": MIN_DENOMINATOR,
+            "denominator": CONFIDENT_DENOMINATOR,
+            "neutrophils": CONFIDENT_NEUTROPHILS,
+            "states": MIN_STATE_NEUTROPHILS,
+        },
+    )
+
+
+def order_samples(samples: pd.DataFrame, scale: StageScale | None) -> pd.DataFrame:
+    """Return samples by predicted stage, then burden, then name; those without a value last."""
+    levels = {level.name: code for code, level in enumerate(scale.levels)} if scale else {}
+    keyed = samples.assign(level=samples["predicted_tumor_stage"].map(levels).astype("Float64"))
+    order = keyed.sort_values(["level", "burden_percent", "sample_id"], kind="stable", na_position="last").index
+    return samples.loc[order].reset_index(drop=True)
+
+
+def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, str]:
+    """Return the figures that the content allows, by name."""
+    scale, ontology = content.scale, content.ontology
+    figures = {
+        "burden": burden_figure(samples, scale, truth),
+        "composition": composition_figure(samples, ontology),
+    }
+    if scale is not None:
+        figures["stage"] = stage_figure(samples, scale, truth)
+    if len(content.embedding):
+        figures["embedding"] = embedding_figure(content.embedding, samples, ontology)
+    if state_columns(ontology):
+        figures["states"] = state_figure(samples, ontology)
+    return figures
+
+
+def _truth_in_order(truth: pd.DataFrame | None, samples: pd.DataFrame) -> pd.DataFrame | None:
+    if truth is None:
+        return None
+    return truth.set_index("sample_id").reindex(samples["sample_id"].astype(object)).reset_index()
+
+
+def _facts(content: ReportContent, samples: pd.DataFrame) -> dict[str, str]:
+    facts = {
+        "Input": content.input_name,
+        "Species": content.species,
+        "Bundle": content.bundle,
+        "Samples": count_text(len(samples)),
+        "Cells": count_text(int(samples["n_cells"].sum())),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _table_rows(samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataFrame | None) -> list[dict[str, Any]]:
+    rows = []
+    for i in range(len(samples)):
+        sample = samples.iloc[i]
+        rows.append(
+            {
+                "name": _shown_name(sample["sample_id"]),
+                "burden": interval_text(sample),
+                "assessability": sample["assessability"],
+                "flags": [flag for flag in str(sample["flags"]).split("; ") if flag],
+                "stage": sample["predicted_tumor_stage"] or "–",
+                "stage_probability": _stage_probability(sample, scale),
+                "n_cells": count_text(sample["n_cells"]),
+                "n_denominator": count_text(sample["n_denominator"]),
+                "median_library_size": count_text(sample["median_library_size"]),
+                "true_burden": percent_text(float(truth["burden_percent"].iloc[i])) if truth is not None else "",
+                "true_stage": _blank(truth["tumor_stage"].iloc[i]) if truth is not None else "",
+            }
+        )
+    return rows
+
+
+def _stage_probability(sample: pd.Series, scale: StageScale | None) -> str:
+    """Return the probability of the predicted stage in percent; blank where none is predicted."""
+    names = [level.name for level in scale.levels] if scale else []
+    if scale is None or sample["predicted_tumor_stage"] not in names:
+        return ""
+    at_least = [1.0, *(float(sample[f"p_stage_ge_{level.id}"]) for level in scale.levels[1:]), 0.0]
+    level = names.index(sample["predicted_tumor_stage"])
+    return f"{100 * (at_least[level] - at_least[level + 1]):.0f} %"
+
+
+def _verdicts(samples: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Return the samples of each verdict, worst first."""
+    by_verdict = [
+        (verdict, [_shown_name(s) for s in samples.loc[samples["assessability"] == verdict, "sample_id"]])
+        for verdict in (NOT_ASSESSABLE, LOW_CONFIDENCE, ASSESSABLE)
+    ]
+    return [(verdict.replace("_", " "), names) for verdict, names in by_verdict if names]
+
+
+def _shown_name(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}… ({len(name)} characters)"
+
+
+def _made_visible(value: object) -> object:
+    return visible_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _blank(value: object) -> str:
+    return str(value) if isinstance(value, str) and value else "–"

@@ -1,0 +1,52 @@
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from benchmarks.floors import FLOORS, training_cells
+from benchmarks.joint import log_scaled, shown_genes
+
+
+def toy_cells(n_cells=60, n_genes=8, seed=0):
+    """Class a counts in even genes, class b in odd genes."""
+    rng = np.random.default_rng(seed)
+    is_b = np.arange(n_cells) % 2
+    rate = np.where((np.arange(n_genes) % 2)[None, :] == is_b[:, None], 8.0, 0.2)
+    obs = pd.DataFrame(
+        {"cell_type": np.where(is_b, "B", "NK"), "donor_id": "d1"}, index=[f"c{i}" for i in range(n_cells)]
+    )
+    counts = sparse.csr_matrix(rng.poisson(rate).astype(np.float32))
+    return ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(n_genes)]))
+
+
+@pytest.mark.parametrize(("method", "accuracy"), [("majority", 0.5), ("logistic", 1.0), ("pca_logistic", 1.0)])
+def test_floors_learn_what_they_can(method, accuracy):
+    train, test = toy_cells(seed=0), toy_cells(seed=1)
+    genes = shown_genes([train], 3)
+    floor = FLOORS[method](log_scaled(train, genes), train.obs["cell_type"].to_numpy(dtype=str), 0)
+    probabilities = floor.predict(log_scaled(test, genes))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    called = floor.classes[probabilities.argmax(axis=1)]
+    assert (called == test.obs["cell_type"].to_numpy()).mean() == accuracy
+
+
+def test_cells_are_scaled_by_all_genes_of_their_file_and_missing_genes_are_zero():
+    cells = ad.AnnData(sparse.csr_matrix(np.array([[1.0, 3.0], [0.0, 4.0]])), var=pd.DataFrame(index=["a", "b"]))
+    np.testing.assert_allclose(log_scaled(cells, ["b", "c"]).toarray(), np.log1p([[7500, 0], [10000, 0]]), rtol=1e-6)
+
+
+def test_genes_are_kept_by_the_cells_that_show_them_over_all_files():
+    first = ad.AnnData(sparse.csr_matrix(np.array([[1, 0], [1, 0]])), var=pd.DataFrame(index=["a", "b"]))
+    second = ad.AnnData(sparse.csr_matrix(np.array([[1, 1]])), var=pd.DataFrame(index=["b", "a"]))
+    assert shown_genes([first, second], 2) == ["a"]
+    assert shown_genes([first, second], 1) == ["a", "b"]
+
+
+def test_test_donors_and_unlabelled_cells_train_no_floor(tmp_path):
+    cells = toy_cells(n_cells=6)
+    cells.obs["donor_id"] = ["d1", "d1", "d1", "d2", "d2", "d2"]
+    cells.obs["cell_type"] = ["B", "unlabelled", "NK", "B", "B", "NK"]
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    (part,) = training_cells([tmp_path / "cells.h5ad"], ["d2"])
+    assert list(part.obs_names) == ["c0", "c2"]

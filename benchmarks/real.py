@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("anndata").setLevel(logging.WARNING)
     work = (options.work or ROOT / "runs" / "real" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
     work.mkdir(parents=True)
     ontology = CellOntology.load(ONTOLOGY)

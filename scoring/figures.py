@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from schema.labels import CellOntology
+from schema.labels import UNLABELLED, CellOntology
 from schema.predictions import ASSESSABLE, NOT_ASSESSABLE, fraction_columns, stage_columns, state_columns
 from schema.stages import StageScale
 from scoring.palette import INK, MUTED, OTHER, PROBABILITY, RULE, choose_types, stage_colors, state_colors
@@ -166,8 +168,7 @@ def embedding_figure(embedding: pd.DataFrame, samples: pd.DataFrame, ontology: C
     """
     with drawing():
         chosen = choose_types(ontology, _values(samples, [c.name for c in fraction_columns(ontology)]))
-        codes = {name: ontology.find(name) for name in embedding["cell_type"].unique()}
-        node = embedding["cell_type"].map(codes).to_numpy()
+        node = _nodes_of(embedding["cell_type"].tolist(), ontology)
         marks = _type_legend(chosen, node, ontology)
         below = max(0.75, 0.18 * -(-len(marks) // 2) + 0.1)  # inches under the maps
         height = 4.3 + below
@@ -194,6 +195,13 @@ def embedding_figure(embedding: pd.DataFrame, samples: pd.DataFrame, ontology: C
         bar.set_label("calibrated probability of being a neutrophil")
         bar.outline.set_visible(False)
         return figure_svg(figure, name="embedding", description="Map of cells by type and by neutrophil probability.")
+
+
+def _nodes_of(names: Sequence[str], ontology: CellOntology) -> npt.NDArray[np.int64]:
+    """Return the node that each name means, int64 `[n_cells]`; -1 where it means none."""
+    found = {name: ontology.find(name) for name in dict.fromkeys(names)}
+    codes = {name: UNLABELLED if node is None else node for name, node in found.items()}
+    return np.array([codes[name] for name in names], dtype=np.int64)
 
 
 def _draw_cells(axes: Axes, cells: pd.DataFrame, color: list[str] | Floats, title: str) -> None:

@@ -82,7 +82,8 @@ def render_report(content: ReportContent) -> str:
         If the table of samples does not have the contract's columns.
     """
     check_columns(content.samples, sample_columns(content.ontology, content.scale))
-    samples = order_samples(content.samples, content.scale)
+    texts = content.samples.select_dtypes("string").fillna("")  # blanks of a table that was read from a file
+    samples = order_samples(content.samples.assign(**texts), content.scale)
     truth = _truth_in_order(content.truth, samples)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

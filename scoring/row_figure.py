@@ -82,9 +82,8 @@ def new_row_figure(
 def _legend_columns(labels: Sequence[str]) -> int:
     """Return the most columns, filled one after another, that fit the width of the figure."""
     for n_columns in range(min(6, len(labels)), 1, -1):
-        per_column = -(-len(labels) // n_columns)
-        columns = [labels[i : i + per_column] for i in range(0, len(labels), per_column)]
-        if sum(0.45 + _LEGEND_CHARACTER * max(map(display_width, column)) for column in columns) <= WIDTH:
+        widths = np.array_split([display_width(label) for label in labels], n_columns)  # as matplotlib fills them
+        if sum(0.45 + _LEGEND_CHARACTER * column.max() for column in widths) <= WIDTH:
             return n_columns
     return 1
 

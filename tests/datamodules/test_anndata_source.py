@@ -140,6 +140,14 @@ def test_a_zarr_that_lost_a_chunk_is_refused(tmp_path, make_adata, write_zarr):
         open_store(tmp_path / "a.zarr")
 
 
+def test_a_zarr_that_leaves_its_folder_is_refused_unread(tmp_path, make_adata, write_zarr):
+    write_zarr(make_adata(), tmp_path / "a.zarr", 2)
+    (tmp_path / "a.zarr" / "X" / "data" / "0").unlink()
+    (tmp_path / "a.zarr" / "X" / "data" / "0").symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match=r"a link to another place in a.zarr, X/data/0"):
+        open_store(tmp_path / "a.zarr")
+
+
 @pytest.mark.parametrize("options", [{"compression": "gzip"}, {"compression": "lzf"}, {}])
 @pytest.mark.parametrize("dtype", ["u1", "i4", "i8", "f8", ">f4"])
 def test_any_packing_and_number_type_gives_the_same_counts(tmp_path, coded, make_adata, dense, options, dtype):

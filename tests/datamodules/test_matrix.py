@@ -38,6 +38,16 @@ def test_a_sample_holds_the_first_and_the_last_values(file, coded, layout):
     assert {10.0, coded.max()} <= set(values.tolist())
 
 
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_a_sample_looks_all_over_the_matrix(file, layout, monkeypatch):
+    monkeypatch.setattr("datamodules.matrix._SAMPLE_ENTRIES", 8)
+    rows = np.repeat(np.arange(2000), 2).reshape(2000, 2)
+    write_elem(file, "X", LAYOUTS[layout](rows.astype(np.float32)))
+    values = np.concatenate([block.values for block in open_matrix(file["X"], "f, X").sample()])
+    assert set(values // 500) == {0, 1, 2, 3}
+    assert values.max() == 1999
+
+
 def test_a_sample_is_not_fooled_by_empty_cells(file):
     counts = np.zeros((5000, 3), dtype=np.float32)
     counts[4321, 1] = 7

@@ -39,7 +39,7 @@ def test_levels_that_no_training_sample_had_get_no_probability():
     head = make_head()
     head.seen.copy_(torch.tensor([1, 3]))
     state = head.pool(head.empty(1), torch.randn(9, 6), torch.rand(9, 4).softmax(1), torch.zeros(9, dtype=torch.long))
-    levels = level_probabilities(head(state))[0]
+    levels = level_probabilities(head(state))[0].detach()
     assert float(levels[0] + levels[4]) < 1e-6
     assert bool((levels[1:4] > 0.01).all())
 

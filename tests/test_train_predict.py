@@ -1,0 +1,273 @@
+"""The whole route on a small simulated cohort: train, predict, read what was written, and the errors on the way."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from scipy import sparse
+
+import predict
+import train
+from datamodules.simulate import SimulationConfig, simulate
+from model.bundle import load_bundle
+from schema.command import parse_config, run_command
+from schema.errors import InputError, OutputError
+from schema.predictions import CELL_COLUMNS, read_samples, sample_columns
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort")
+    return simulate(SimulationConfig(output=folder, n_mice=2, n_held_out_mice=1, n_cells=60, n_genes=700, seed=1))
+
+
+def train_config(cohort, output, *more):
+    arguments = ["--config", str(ROOT / "configs/debug.yaml"), "--data.files", str(cohort[0]), "--output", str(output)]
+    arguments += ["--data.stage_scale", "mouse_carcinogenesis", "--trainer.max_epochs", "4", *more]
+    return parse_config(train.TrainConfig, arguments)
+
+
+@pytest.fixture(scope="module")
+def run(cohort, tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs") / "run"
+    train.train(train_config(cohort, output))
+    return output
+
+
+def predict_config(path, run, output, *more):
+    arguments = [str(path), "--bundle", str(run / "bundle"), "--output", str(output), *more]
+    return parse_config(predict.PredictConfig, arguments, positional="input")
+
+
+@pytest.fixture(scope="module")
+def predictions(cohort, run, tmp_path_factory):
+    output = tmp_path_factory.mktemp("predictions") / "out"
+    paths = predict.predict(predict_config(cohort[1], run, output))
+    assert [path.name for path in paths] == list(predict.FILES)
+    return output
+
+
+def command(monkeypatch, capsys, module, *arguments):
+    """Run a script's main as a command; return exit code and what it wrote to stderr."""
+    monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
+    code = run_command(f"{module.__name__}.py", module.main)
+    return code, capsys.readouterr().err
+
+
+def test_a_run_folder_tells_how_it_was_made(run, cohort):
+    split = pd.read_csv(run / "split.csv")
+    assert set(split["split"]) == {"train", "val"}
+    assert not set(split["donor_id"][split["split"] == "train"]) & set(split["donor_id"][split["split"] == "val"])
+    assert "data:" in (run / "config.yaml").read_text()
+    metrics = pd.read_csv(run / "log/metrics.csv")
+    assert {"val/cell_type/f1_macro", "val/tumor_stage/quadratic_kappa", "train/cell_type/loss"} <= set(metrics.columns)
+    losses = metrics["train/cell_type/loss"].dropna()
+    assert losses.iloc[-1] < losses.iloc[0]
+    bundle = load_bundle(run / "bundle")
+    assert bundle.provenance["data"][0]["name"] == cohort[0].name
+    assert bundle.provenance["seed"] == 0
+    assert bundle.knows_neutrophils
+    assert len(bundle.reference["sensitivity"]) == (split["split"] == "val").sum()
+
+
+def test_nothing_in_a_bundle_or_prediction_names_a_folder_of_the_machine(run, predictions, cohort):
+    texts = [run / "bundle/bundle.json", predictions / "run.json", predictions / "report.html"]
+    for path in texts:
+        assert str(cohort[0].parent) not in path.read_text()
+        assert str(run.parent) not in path.read_text()
+
+
+def test_training_again_gives_the_same_weights(run, cohort, tmp_path):
+    train.train(train_config(cohort, tmp_path / "again"))
+    first, second = load_bundle(run / "bundle"), load_bundle(tmp_path / "again/bundle")
+    for name, value in first.network.state_dict().items():
+        assert bool((value == second.network.state_dict()[name]).all()), name
+    assert first.temperatures.tolist() == second.temperatures.tolist()
+
+
+def test_the_annotated_file_is_the_input_plus_ours(cohort, predictions):
+    before, after = ad.read_h5ad(cohort[1]), ad.read_h5ad(predictions / "annotated.h5ad")
+    assert (before.X != after.X).nnz == 0
+    pd.testing.assert_frame_equal(after.obs[before.obs.columns], before.obs)
+    assert [c for c in after.obs.columns if c not in before.obs.columns] == [
+        "predicted_cell_type",
+        "predicted_cell_type_conf",
+        "predicted_cell_type_ontology_term_id",
+        "predicted_neutrophil_state",
+    ]
+    probabilities = after.obsm["neutrostage_probabilities"]
+    np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-4)
+    assert after.obsm["X_neutrostage"].shape == (after.n_obs, 16)
+    called = after.obs["predicted_cell_type"] == "neutrophil"
+    assert ((after.obs["predicted_neutrophil_state"] != "") == called).all()
+    assert len(after.uns["neutrostage"]["probability_columns"]) == probabilities.shape[1]
+
+
+def test_tables_hold_to_their_contract(cohort, run, predictions):
+    truth = ad.read_h5ad(cohort[1]).obs
+    cells = pq.read_table(predictions / "cells.parquet").to_pandas()
+    assert list(cells.columns) == [column.name for column in CELL_COLUMNS]
+    assert cells["row"].tolist() == list(range(len(truth)))
+    assert cells["cell_id"].tolist() == list(truth.index)
+    assert cells["sample_id"].tolist() == list(truth["sample_id"])
+    samples = read_samples(predictions / "samples.csv")
+    bundle = load_bundle(run / "bundle")
+    assert list(samples.columns) == [column.name for column in sample_columns(bundle.ontology, bundle.scale)]
+    assert samples.set_index("sample_id")["n_cells"].to_dict() == truth["sample_id"].value_counts().to_dict()
+    by_hand = cells.groupby("sample_id")[["neutrophil_probability", "denominator_probability"]].sum()
+    by_hand = 100 * by_hand["neutrophil_probability"] / by_hand["denominator_probability"]
+    shown = samples.set_index("sample_id")["burden_percent"].dropna()
+    assert len(shown) > 0
+    np.testing.assert_allclose(shown, by_hand[shown.index], rtol=1e-4)
+    assert (samples["burden_low"].dropna() <= shown.to_numpy()).all()
+    steps = samples[[column for column in samples if column.startswith("p_stage_ge_")]]
+    assert (np.diff(steps.to_numpy(), axis=1) <= 0).all()
+
+
+def test_a_sample_whose_neutrophils_were_lost_is_not_assessable(cohort, predictions):
+    obs = ad.read_h5ad(cohort[1]).obs
+    lost = obs["sample_id"][obs["neutrophils_lost"].astype(str) == "True"].unique()
+    samples = read_samples(predictions / "samples.csv").set_index("sample_id")
+    assert len(lost) == 1
+    assert samples.loc[lost[0], "assessability"] == "not_assessable"
+    assert np.isnan(samples.loc[lost[0], "burden_percent"])
+
+
+def test_the_report_says_that_the_data_are_simulated(predictions):
+    report = (predictions / "report.html").read_text()
+    assert "SIMULATED" in report.upper()
+    assert json.loads((predictions / "run.json").read_text())["simulated"] is True
+
+
+def test_results_do_not_depend_on_how_rows_are_cut(cohort, run, predictions, tmp_path):
+    predict.predict(predict_config(cohort[1], run, tmp_path / "out", "--batch_size", "53"))
+    again, first = read_samples(tmp_path / "out/samples.csv"), read_samples(predictions / "samples.csv")
+    pd.testing.assert_frame_equal(again, first, rtol=1e-4)
+
+
+def test_the_same_command_gives_the_same_bytes(cohort, run, predictions, tmp_path):
+    predict.predict(predict_config(cohort[1], run, tmp_path / "out"))
+    for name in ("samples.csv", "cells.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (predictions / name).read_bytes()
+
+
+def test_counts_in_another_place_or_format_give_the_same_calls(cohort, run, predictions, tmp_path):
+    adata = ad.read_h5ad(cohort[1])
+    first = pq.read_table(predictions / "cells.parquet").to_pandas()
+    counts = adata.X.copy()
+    layered = ad.AnnData(adata.X.copy(), obs=adata.obs[["sample_id"]], var=adata.var)
+    layered.layers["counts"] = counts
+    layered.X = sparse.csr_matrix(np.log1p(counts.toarray()))
+    layered.write_h5ad(tmp_path / "layered.h5ad")
+    ad.AnnData(sparse.csc_matrix(counts), obs=adata.obs[["sample_id"]], var=adata.var).write_h5ad(tmp_path / "csc.h5ad")
+    ad.AnnData(counts.toarray(), obs=adata.obs[["sample_id"]], var=adata.var).write_h5ad(tmp_path / "dense.h5ad")
+    for name in ("layered", "csc", "dense"):
+        predict.predict(predict_config(tmp_path / f"{name}.h5ad", run, tmp_path / name))
+        cells = pq.read_table(tmp_path / name / "cells.parquet").to_pandas()
+        pd.testing.assert_frame_equal(cells, first)
+
+
+def test_annotate_gives_a_notebook_what_the_script_writes(cohort, run, predictions):
+    adata = ad.read_h5ad(cohort[1])
+    samples = predict.annotate(adata, run / "bundle")
+    written = ad.read_h5ad(predictions / "annotated.h5ad")
+    assert (
+        adata.obs["predicted_cell_type"].astype(str).tolist() == written.obs["predicted_cell_type"].astype(str).tolist()
+    )
+    np.testing.assert_array_equal(adata.obsm["X_neutrostage"], written.obsm["X_neutrostage"])
+    first = read_samples(predictions / "samples.csv")
+    np.testing.assert_allclose(samples["burden_percent"], first["burden_percent"], rtol=1e-5)
+
+
+def test_a_cell_without_counts_is_kept_and_not_called(cohort, run, tmp_path):
+    adata = ad.read_h5ad(cohort[1])[:100].copy()
+    counts = adata.X.tolil()
+    counts[7] = 0
+    adata.X = counts.tocsr()
+    adata.write_h5ad(tmp_path / "empty_cell.h5ad")
+    predict.predict(predict_config(tmp_path / "empty_cell.h5ad", run, tmp_path / "out"))
+    cell = pq.read_table(tmp_path / "out/cells.parquet").to_pandas().iloc[7]
+    assert (cell["predicted_cell_type"], cell["neutrophil_probability"], cell["denominator_probability"]) == (
+        "no counts",
+        0.0,
+        0.0,
+    )
+
+
+def test_a_used_run_folder_is_refused(cohort, run):
+    with pytest.raises(OutputError, match="written once"):
+        train.train(train_config(cohort, run))
+
+
+def test_results_are_replaced_only_when_asked(cohort, run, predictions, tmp_path):
+    output = tmp_path / "out"
+    shutil.copytree(predictions, output)
+    with pytest.raises(OutputError, match="not replaced unasked"):
+        predict.predict(predict_config(cohort[1], run, output))
+    predict.predict(predict_config(cohort[1], run, output, "--overwrite", "true"))
+    assert sorted(path.name for path in output.iterdir()) == sorted(predict.FILES)
+
+
+def test_normalised_input_is_refused_and_nothing_is_written(cohort, run, tmp_path, monkeypatch, capsys):
+    adata = ad.read_h5ad(cohort[1])[:50].copy()
+    adata.X = sparse.csr_matrix(np.log1p(adata.X.toarray()))
+    adata.write_h5ad(tmp_path / "logged.h5ad")
+    before = sorted(tmp_path.iterdir())
+    code, text = command(
+        monkeypatch, capsys, predict, tmp_path / "logged.h5ad", "--bundle", run / "bundle", "--output", tmp_path / "out"
+    )
+    assert code == 3
+    assert text.splitlines()[-1].startswith("predict.py: error: ")
+    assert "logged.h5ad" in text.splitlines()[-1]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["missing.h5ad", "--bundle", "{run}/bundle", "--output", "{tmp}/o"], 3, "missing.h5ad"),
+        (["{input}", "--bundle", "{run}", "--output", "{tmp}/o"], 4, "bundle.json"),
+        (["{input}", "--bundle", "{run}/bundle", "--output", "{run}/split.csv"], 5, "split.csv"),
+        (["{input}", "--bundle", "{run}/bundle"], 2, "output"),
+        (["{input}", "--bundle", "{run}/bundle", "--output", "{tmp}/o", "--sample_column", "sampel"], 3, "sample_id"),
+        (["{input}", "--bundle", "{run}/bundle", "--output", "{tmp}/o", "--device", "cuda"], 2, "CUDA"),
+    ],
+)
+def test_each_fault_is_one_line_with_its_exit_code(
+    cohort, run, tmp_path, monkeypatch, capsys, arguments, code, message
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    filled = [a.format(run=run, tmp=tmp_path, input=cohort[1]) for a in arguments]
+    found, text = command(monkeypatch, capsys, predict, *filled)
+    errors = [line for line in text.splitlines() if "error: " in line]
+    assert found == code
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_genes_of_nowhere_are_refused(cohort, run, tmp_path):
+    adata = ad.read_h5ad(cohort[1])[:50].copy()
+    adata.var_names = [f"Xyzgene{i}" for i in range(adata.n_vars)]
+    adata.write_h5ad(tmp_path / "foreign.h5ad")
+    with pytest.raises(InputError, match="0 of"):
+        predict.predict(predict_config(tmp_path / "foreign.h5ad", run, tmp_path / "out"))
+
+
+def test_a_label_that_means_nothing_is_listed_with_its_neighbours(cohort, tmp_path):
+    adata = ad.read_h5ad(cohort[0])
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace({"macrophage": "macrofage"})
+    adata.write_h5ad(tmp_path / "typo.h5ad")
+    with pytest.raises(InputError, match=r"'macrofage' \(nearest: macrophage"):
+        train.train(train_config([tmp_path / "typo.h5ad"], tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from scoring.report import ReportContent, render_report
 
 from datamodules.annotated import AnnotatedWriter
-from datamodules.memory import open_anndata
+from datamodules.memory import AnnData, open_anndata
 from datamodules.order import RowBlock, sequential_windows
 from datamodules.read import SourceFile, read_ahead
 from datamodules.samples import sample_of_cells
@@ -39,9 +39,6 @@ from scoring.embedding import choose_cells, embed
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.truth import true_burden
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 logger = logging.getLogger(__name__)
 

@@ -51,7 +51,8 @@ def pick_column(store: CellStore, wanted: str | None, kind: ColumnKind) -> str |
         return None
     if wanted != AUTO:
         return _named(store, wanted, kind)
-    by_form = {column.casefold(): column for column in reversed(store.obs_columns)}
+    exact = {column: column for column in store.obs_columns}
+    by_form = {column.casefold(): column for column in reversed(store.obs_columns)} | exact
     found = next((by_form[name] for name in USUAL_COLUMNS[kind] if name in by_form), None)
     place = "nowhere (no such column)" if found is None else f"obs[{found!r}]"
     logger.info("%s: %s is taken from %s", store.name, kind, place)

@@ -116,7 +116,7 @@ class CscMatrix(SpooledMatrix):
 
     def sample(self) -> Iterator[RawRows]:
         """Yield evenly spaced stretches of entries, each as one row."""
-        for start in np.linspace(0, 0, N_SAMPLES).astype(np.int64):
+        for start in np.linspace(0, max(0, self._n_entries - _SAMPLE_ENTRIES), N_SAMPLES).astype(np.int64):
             values = self._values[start : start + _SAMPLE_ENTRIES]
             yield RawRows(np.array([0, len(values)]), np.zeros(len(values), dtype=np.int64), values)
 

@@ -13,6 +13,8 @@ from anndata.io import write_elem
 from datamodules.anndata_source import open_h5ad
 from datamodules.store import CellStore
 
+__all__ = ["AnnData", "open_anndata"]
+
 
 def open_anndata(adata: AnnData, *, layer: str = "auto") -> CellStore:
     """Return a store of the counts, names and obs of an AnnData; the object itself is not changed.

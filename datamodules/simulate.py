@@ -81,17 +81,17 @@ def _provenance(config: SimulationConfig, table: pd.DataFrame) -> dict[str, Any]
 
 
 def _prepare_folder(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.exists():
-            raise OutputError(
-                "an output file must not exist yet", got="one that does", where=path.name, fix="Choose another folder."
-            )
     try:
+        existing = [path.name for path in paths if path.exists()]
         paths[0].parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             "the output folder must be writable", got=type(error).__name__, where="output", fix="Choose another folder."
         ) from error
+    if existing:
+        raise OutputError(
+            "an output file must not exist yet", got="one that does", where=existing[0], fix="Choose another folder."
+        )
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.simulated_design import SubsetDesign, TissueDesign, TypeDesign
+from datamodules.simulated_design import SubsetDesign, TypeDesign
 from datamodules.simulated_tissue import Tissue
 
 Floats = npt.NDArray[np.float32]
@@ -41,7 +41,6 @@ class CellProfiles:
 
 def draw_cells(
     rng: np.random.Generator,
-    design: TissueDesign,
     tissue: Tissue,
     cell_type: TypeDesign,
     subset_shares: npt.NDArray[np.float64],
@@ -56,7 +55,7 @@ def draw_cells(
     ----------
     rng
         Source of randomness.
-    design, tissue
+    tissue
         What there is, and its topics.
     cell_type
         Type to draw.
@@ -70,14 +69,14 @@ def draw_cells(
         Largest share of its subset's mRNA that a cell spends on a neighbouring subset instead, 0 to 1.
     """
     weights = np.zeros((n_cells, len(tissue.names)), dtype=np.float32)
-    for name, means in (design.activity["any"] | design.activity.get(cell_type.id, {})).items():
+    for name, means in tissue.design.activity_of(cell_type.id).items():
         weights[:, tissue.index[name]] += means[stage] * rng.lognormal(0, ACTIVITY_SPREAD, n_cells)
-    subsets = design.subsets_of(cell_type.id)
+    subsets = tissue.design.subsets_of(cell_type.id)
     subset = rng.choice(len(subsets), n_cells, p=subset_shares) if subsets else np.full(n_cells, -1)
     for position, each in enumerate(subsets):
         rows = np.flatnonzero(subset == position)
         _spend_on_subsets(rng, weights, rows, each, tissue, state_overlap)
-        _spend_on_interactions(rng, weights, rows, each, design, tissue)
+        _spend_on_interactions(rng, weights, rows, each, tissue)
     _spend_rest_on_type(rng, weights, cell_type, tissue)
     return CellProfiles(subset, weights)
 
@@ -86,22 +85,15 @@ def _spend_on_subsets(
     rng: np.random.Generator, weights: Floats, rows: Integers, subset: SubsetDesign, tissue: Tissue, overlap: float
 ) -> None:
     astray = overlap * rng.beta(2, 2, len(rows))
-    neighbor = np.array([tissue.index[name] for name in subset.neighbors])[
-        rng.integers(len(subset.neighbors), size=len(rows))
-    ]
+    neighbor = rng.choice([tissue.index[name] for name in subset.neighbors], len(rows))
     weights[rows, tissue.index[subset.id]] += subset.share * (1 - astray)
     weights[rows, neighbor] += subset.share * astray
 
 
 def _spend_on_interactions(
-    rng: np.random.Generator,
-    weights: Floats,
-    rows: Integers,
-    subset: SubsetDesign,
-    design: TissueDesign,
-    tissue: Tissue,
+    rng: np.random.Generator, weights: Floats, rows: Integers, subset: SubsetDesign, tissue: Tissue
 ) -> None:
-    for interaction in design.interactions:
+    for interaction in tissue.design.interactions:
         if subset.id not in interaction.subsets:
             continue
         pair = np.array([tissue.index[name] for name in interaction.subsets])

@@ -97,6 +97,10 @@ class TissueDesign:
         """Return the subsets of a type, in file order; empty where it has none."""
         return tuple(subset for subset in self.subsets if subset.type == cell_type)
 
+    def activity_of(self, cell_type: str) -> dict[str, tuple[float, ...]]:
+        """Return programme to mean share of mRNA `[n_stages]` of a type: what holds for any, then its own."""
+        return self.activity["any"] | self.activity.get(cell_type, {})
+
     def _check(self) -> None:
         types = [t.id for t in self.types]
         subsets = {s.id for s in self.subsets}

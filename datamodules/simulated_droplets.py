@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.simulated_cells import draw_cells
-from datamodules.simulated_cohort import STUDY_DEPTH, SimulatedSample, draw_composition, draw_subset_shares
-from datamodules.simulated_design import TissueDesign
+from datamodules.simulated_cohort import draw_composition, draw_subset_shares
+from datamodules.simulated_design import TypeDesign
 from datamodules.simulated_tissue import Tissue
 
 Floats = npt.NDArray[np.float32]
@@ -22,6 +23,8 @@ CONTACT_SHARE = (0.0, 0.02, 0.05, 0.25, 0.4)
 """Share of doublets that are a neutrophil on a malignant cell, per stage, beyond those that meet by chance."""
 AMBIENT_RANGE = (0.02, 0.2)
 """Share of a cell's counts that is ambient: least and most."""
+AMBIENT_LIBRARY = 250.0
+"""Median UMI of a droplet that holds ambient RNA alone."""
 LIBRARY_SPREAD = 0.35
 """Standard deviation of log library size within a type."""
 LIBRARY_RANGE = {"NEUT": (220, 720), "ERY": (300, 1500), "PLT": (200, 1000), AMBIENT: (100, 400), "": (1000, 6000)}
@@ -67,14 +70,13 @@ class Droplets:
 
 def draw_droplets(
     rng: np.random.Generator,
-    design: TissueDesign,
     tissue: Tissue,
-    sample: SimulatedSample,
     n_droplets: int,
     *,
     composition_stage: int,
     state_stage: int,
     state_overlap: float,
+    depth: float,
 ) -> Droplets:
     """Draw the barcodes of one sample in random order.
 
@@ -82,40 +84,36 @@ def draw_droplets(
     ----------
     rng
         Source of randomness.
-    design, tissue
+    tissue
         What there is, and its topics.
-    sample
-        The sample; gives study depth and the stage of contacts between neutrophils and malignant cells.
     n_droplets
         Number of barcodes.
-    composition_stage, state_stage
-        Stages whose type fractions, and whose subset shares and programme activities, hold.
+    composition_stage
+        Stage whose type fractions, and whose contacts between neutrophils and malignant cells, hold.
+    state_stage
+        Stage whose subset shares and programme activities hold.
     state_overlap
         See `draw_cells`.
+    depth
+        Sequencing depth, as a factor on library sizes.
     """
-    composition = draw_composition(rng, design, composition_stage)
-    n_parts, parts = _draw_parts(rng, design, composition, n_droplets, CONTACT_SHARE[composition_stage])
-    ids = np.array([*(t.id for t in design.types), AMBIENT])
-    kind = ids[parts].astype("U12")
-    weights = np.zeros((len(parts), len(tissue.names)), dtype=np.float32)
-    library_size = _draw_library(rng, 250.0, AMBIENT, len(parts))
-    for code, cell_type in enumerate(design.types):
-        rows = np.flatnonzero(parts == code)
-        subsets = design.subsets_of(cell_type.id)
-        shares = draw_subset_shares(rng, subsets, state_stage) if subsets else np.empty(0)
-        cells = draw_cells(
-            rng, design, tissue, cell_type, shares, len(rows), stage=state_stage, state_overlap=state_overlap
-        )
+    types = tissue.design.types
+    composition = draw_composition(rng, tissue.design, composition_stage)
+    n_parts, code = _draw_parts(rng, types, composition, n_droplets, CONTACT_SHARE[composition_stage])
+    part_type = np.array([*(t.id for t in types), AMBIENT])[code]
+    kind, weights = part_type.astype("U12"), np.zeros((len(code), len(tissue.names)), dtype=np.float32)
+    library_size = _draw_library(rng, AMBIENT_LIBRARY, AMBIENT, len(code))
+    for cell_type in types:
+        rows = np.flatnonzero(part_type == cell_type.id)
+        subsets = tissue.design.subsets_of(cell_type.id)
+        shares = draw_subset_shares(rng, subsets, state_stage)
+        cells = draw_cells(rng, tissue, cell_type, shares, len(rows), stage=state_stage, state_overlap=state_overlap)
         weights[rows] = cells.weights
-        median = cell_type.library_size * STUDY_DEPTH[sample.study]
-        library_size[rows] = _draw_library(rng, median, cell_type.id, len(rows))
-        if subsets:
-            kind[rows] = np.array([s.id for s in subsets])[cells.subset]
+        library_size[rows] = _draw_library(rng, cell_type.library_size * depth, cell_type.id, len(rows))
+        kind[rows] = np.array([s.id for s in subsets])[cells.subset] if subsets else cell_type.id
+    ambient = np.where(part_type == AMBIENT, 1, _draw_ambient(rng, len(code))).astype(np.float32)
     first_part = np.concatenate([[0], np.cumsum(n_parts)])
-    ambient = np.where(parts == len(design.types), 1.0, _draw_ambient(rng, len(parts)))
-    return Droplets(
-        _droplet_kinds(kind, ids[parts], first_part), first_part, library_size, ambient.astype(np.float32), weights
-    )
+    return Droplets(_droplet_kinds(kind, part_type, first_part), first_part, library_size, ambient, weights)
 
 
 def add_ambient(droplets: Droplets, topics: Floats) -> Floats:
@@ -138,12 +136,16 @@ def expected_counts(droplets: Droplets, parts: slice, topics: Floats) -> Floats:
 
 
 def _draw_parts(
-    rng: np.random.Generator, design: TissueDesign, composition: npt.NDArray[np.float64], n: int, contact: float
+    rng: np.random.Generator,
+    types: Sequence[TypeDesign],
+    composition: npt.NDArray[np.float64],
+    n_droplets: int,
+    contact: float,
 ) -> tuple[Integers, Integers]:
-    """Return how many parts each droplet holds `[n]`, and the type code of each part (`n_types` = ambient RNA)."""
-    codes = {t.id: code for code, t in enumerate(design.types)}
-    first = rng.choice(len(composition), n, p=composition)
-    role = rng.random(n)
+    """Return how many parts each droplet holds `[n_droplets]`, and the type code of each part (`n_types` = ambient RNA)."""
+    codes = {t.id: code for code, t in enumerate(types)}
+    first = rng.choice(len(composition), n_droplets, p=composition)
+    role = rng.random(n_droplets)
     n_parts = np.where((role >= AMBIENT_SHARE) & (role < AMBIENT_SHARE + DOUBLET_SHARE), 2, 1)
     first[role < AMBIENT_SHARE] = len(composition)
     doublets = np.flatnonzero(n_parts == 2)

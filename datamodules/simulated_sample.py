@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from datamodules.simulated_cohort import MIDDLE_STAGE, N_STUDIES, SimulatedSample
+from datamodules.simulated_cohort import MIDDLE_STAGE, N_STUDIES, STUDY_DEPTH, SimulatedSample
 from datamodules.simulated_counts import draw_counts
 from datamodules.simulated_design import TissueDesign
 from datamodules.simulated_droplets import Droplets, add_ambient, draw_droplets, expected_counts
@@ -28,8 +28,8 @@ class SampleSimulator:
     """The tissue as each study sees it, from which samples are drawn; every sample has random streams of its own."""
 
     def __init__(self, config: SimulationConfig, ontology: CellOntology) -> None:
-        self.config, self.design = config, TissueDesign.load()
-        self.tissue = build_tissue(self._stream(0), self.design, ontology, config.species, config.n_genes)
+        self.config = config
+        self.tissue = build_tissue(self._stream(0), TissueDesign.load(), ontology, config.species, config.n_genes)
         self._studies = [shift_topics(self._stream(1, s), self.tissue.topics, STUDY_SHIFT) for s in range(N_STUDIES)]
 
     def draw_droplets(self, sample: SimulatedSample) -> Droplets:
@@ -37,13 +37,12 @@ class SampleSimulator:
         rng, moves = self._stream(2, sample.study, sample.stage, sample.mouse), self.config.stage_through
         return draw_droplets(
             rng,
-            self.design,
             self.tissue,
-            sample,
             max(1, round(self.config.n_cells * rng.lognormal(0, 0.15))),
             composition_stage=sample.stage if moves in ("both", "composition") else MIDDLE_STAGE,
             state_stage=sample.stage if moves in ("both", "state") else MIDDLE_STAGE,
             state_overlap=self.config.state_overlap,
+            depth=STUDY_DEPTH[sample.study],
         )
 
     def draw_counts(self, sample: SimulatedSample, droplets: Droplets) -> Iterator[csr_matrix]:

@@ -39,11 +39,14 @@ class Tissue:
         Topics `[n_topics]`: ids of types and subsets, names of programmes.
     topics
         float32 `[n_topics, n_genes]`: share of mRNA per gene; rows sum to 1.
+    design
+        What they were drawn from.
     """
 
     genes: tuple[str, ...]
     names: tuple[str, ...]
     topics: Floats
+    design: TissueDesign
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -124,7 +127,7 @@ def build_tissue(
         profiles[subset.id] = _draw_gene_set(rng, sets.of_subset(subset), column)
     for name, members in sets.programmes.items():
         profiles[name] = _draw_gene_set(rng, members, column)
-    return Tissue(genes, tuple(profiles), np.stack(list(profiles.values())).astype(np.float32))
+    return Tissue(genes, tuple(profiles), np.stack(list(profiles.values())).astype(np.float32), design)
 
 
 def shift_topics(rng: np.random.Generator, topics: Floats, spread: float) -> Floats:

@@ -49,7 +49,7 @@ def burden_percent(ontology: CellOntology, kind: npt.NDArray[np.int16]) -> float
 
 
 def sample_table(ontology: CellOntology, truths: Sequence[SampleTruth]) -> pd.DataFrame:
-    """Return one row per sample: who it is, its true burden in percent, its true state shares in the tissue."""
+    """Return one row per sample: who it is, its true burden in percent, its true state shares in the tissue (NaN: none)."""
     return (
         pd.DataFrame([_sample_row(ontology, truth) for truth in truths])
         .set_index("sample_id", drop=False)
@@ -59,7 +59,7 @@ def sample_table(ontology: CellOntology, truths: Sequence[SampleTruth]) -> pd.Da
 
 def _sample_row(ontology: CellOntology, truth: SampleTruth) -> dict[str, Any]:
     sample, in_tissue = truth.sample, truth.kind_in_tissue
-    n_neutrophils = np.isin(in_tissue, _nodes_below(ontology, ontology.roles.neutrophil)).sum()
+    n_neutrophils = int(np.isin(in_tissue, _nodes_below(ontology, ontology.roles.neutrophil)).sum())
     states = [node.id for node in ontology.nodes if node.parent == ontology.roles.neutrophil]
     return {
         "sample_id": sample.sample_id,
@@ -72,7 +72,11 @@ def _sample_row(ontology: CellOntology, truth: SampleTruth) -> dict[str, Any]:
         "n_neutrophils_in_tissue": n_neutrophils,
         "true_burden_percent": burden_percent(ontology, truth.kind),
         "true_burden_percent_in_tissue": burden_percent(ontology, in_tissue),
-    } | {f"true_share_{s}": (in_tissue == ontology.index_by_id[s]).sum() / max(n_neutrophils, 1) for s in states}
+    } | {f"true_share_{s}": _share(in_tissue == ontology.index_by_id[s], n_neutrophils) for s in states}
+
+
+def _share(hits: npt.NDArray[np.bool_], total: int) -> float:
+    return float(hits.sum() / total) if total else float("nan")
 
 
 def build_obs(ontology: CellOntology, truths: Sequence[SampleTruth], species: str) -> pd.DataFrame:

@@ -54,5 +54,8 @@ def thin(batch: CellBatch, *, share: float, min_counts: float, max_counts: float
     target = torch.exp(low + (high - low) * torch.rand(batch.n_cells, device=device))
     kept = (target / batch.library_size.clamp_min(1.0)).clamp_max(1.0)
     kept = torch.where(torch.rand(batch.n_cells, device=device) < share, kept, torch.ones_like(kept))
-    counts = torch.binomial(batch.counts, kept[rows_of_nonzeros(batch)])
+    kept_of_count = kept[rows_of_nonzeros(batch)]
+    thinned = kept_of_count < 1
+    counts = batch.counts.clone()
+    counts[thinned] = torch.binomial(counts[thinned], kept_of_count[thinned])
     return batch._replace(counts=counts, library_size=batch.library_size * kept)

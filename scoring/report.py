@@ -12,7 +12,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from schema.labels import CellOntology
-from schema.predictions import ASSESSABLE, LOW_CONFIDENCE, NOT_ASSESSABLE, check_columns, sample_columns, state_columns
+from schema.predictions import (
+    ASSESSABLE,
+    LOW_CONFIDENCE,
+    NOT_ASSESSABLE,
+    SAMPLE_COLUMNS,
+    check_columns,
+    sample_columns,
+    state_columns,
+)
 from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
@@ -82,8 +90,7 @@ def render_report(content: ReportContent) -> str:
         If the table of samples does not have the contract's columns.
     """
     check_columns(content.samples, sample_columns(content.ontology, content.scale))
-    texts = content.samples.select_dtypes("string").fillna("")  # blanks of a table that was read from a file
-    samples = order_samples(content.samples.assign(**texts), content.scale)
+    samples = order_samples(_without_blanks(content.samples), content.scale)
     truth = _truth_in_order(content.truth, samples)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -115,6 +122,12 @@ def order_samples(samples: pd.DataFrame, scale: StageScale | None) -> pd.DataFra
     keyed = samples.assign(level=samples["predicted_tumor_stage"].map(levels).astype("Float64"))
     order = keyed.sort_values(["level", "burden_percent", "sample_id"], kind="stable", na_position="last").index
     return samples.loc[order].reset_index(drop=True)
+
+
+def _without_blanks(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with empty texts where a file has blanks."""
+    texts = [column.name for column in SAMPLE_COLUMNS if column.dtype == "string"]
+    return samples.assign(**{name: samples[name].fillna("") for name in texts})
 
 
 def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, str]:

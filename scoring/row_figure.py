@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -110,12 +111,20 @@ def stacked_figure(
     start = np.zeros(len(names))
     for part in series:
         width = 100 * np.nan_to_num(part.share)
-        axes.barh(range(len(names)), width, 0.78, start, color=part.color, edgecolor="white", linewidth=0.5)
+        axes.add_collection(_bars(start, width, part.color), autolim=False)
         _label_segments(axes, part, start, width)
         start = start + width
     for row in np.flatnonzero(np.isnan(series[0].share)).tolist():
         axes.text(0.8, row, missing, va="center", style="italic", color=MUTED)
     return figure, axes
+
+
+def _bars(start: Floats, width: Floats, color: str) -> PolyCollection:
+    """Return one segment per row that has one; a collection draws much faster than `barh`."""
+    rows = np.flatnonzero(width > 0)
+    left, right = start[rows], start[rows] + width[rows]
+    x, y = np.stack([left, right, right, left], axis=1), rows[:, None] + np.array([-0.39, -0.39, 0.39, 0.39])
+    return PolyCollection(list(np.stack([x, y], axis=2)), facecolors=color, edgecolors="white", linewidths=0.5)
 
 
 def _legend_label(part: Series) -> str:

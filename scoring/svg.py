@@ -97,7 +97,7 @@ def short_name(name: str, width: int = 28) -> str:
     text = visible_text(name[:10_000])
     if display_width(text) <= width:
         return text
-    head, tail = text, text
+    head, tail = text[:width], text[-width:]
     while display_width(head) > width // 2:
         head = head[:-1]
     while display_width(tail) > width - width // 2 - 1:

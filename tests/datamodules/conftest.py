@@ -35,9 +35,7 @@ def make_adata(coded):
             index=[f"cell{row}" for row in range(X.shape[0])],
         )
         symbols = ["Cxcr2", "S100a8", "Cd3e", "Epcam", "Pecam1"]
-        var = pd.DataFrame(
-            {"gene_id": [f"ENSMUSG0000000000{column}.1" for column in range(N_GENES)]}, index=symbols
-        )
+        var = pd.DataFrame({"gene_id": [f"ENSMUSG0000000000{column}.1" for column in range(N_GENES)]}, index=symbols)
         return ad.AnnData(X, obs=obs, var=var, **parts)
 
     return make

@@ -33,6 +33,8 @@ def open_with(tmp_path, make_adata):
         (("cell_type",), "cell_type", "cell_type"),
         (("stage", "tumor_stage"), "stage", "tumor_stage"),
         (("Stage",), "stage", "Stage"),
+        (("STAGE", "Stage"), "stage", "STAGE"),
+        (("Stage", "stage"), "stage", "stage"),
         (("study",), "study", "study"),
         (("batch",), "sample", None),
         ((), "cell_type", None),

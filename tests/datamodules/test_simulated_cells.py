@@ -22,7 +22,7 @@ def draw(tissue):
         subsets = design.subsets_of(cell_type)
         shares = np.full(len(subsets), 1 / len(subsets)) if subsets else np.empty(0)
         options = {"stage": stage, "state_overlap": overlap}
-        cells = draw_cells(np.random.default_rng(1), design, tissue, types[cell_type], shares, N_CELLS, **options)
+        cells = draw_cells(np.random.default_rng(1), tissue, types[cell_type], shares, N_CELLS, **options)
         return np.array([s.id for s in subsets])[cells.subset] if subsets else cells.subset, cells.weights
 
     return draw

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from datamodules.simulated_cohort import SimulatedSample
 from datamodules.simulated_design import TissueDesign
 from datamodules.simulated_droplets import Droplets, add_ambient, draw_droplets, expected_counts
 from datamodules.simulated_tissue import build_tissue
@@ -14,10 +13,9 @@ def tissue(ontology):
 
 @pytest.fixture(scope="module")
 def draw(tissue):
-    def draw(stage, study=0, n_droplets=6_000, seed=1):
-        sample = SimulatedSample(study=study, stage=stage, mouse=1, held_out=False)
-        stages = {"composition_stage": stage, "state_stage": stage, "state_overlap": 0.9}
-        return draw_droplets(np.random.default_rng(seed), TissueDesign.load(), tissue, sample, n_droplets, **stages)
+    def draw(stage, depth=1.0, n_droplets=6_000, seed=1):
+        options = {"composition_stage": stage, "state_stage": stage, "state_overlap": 0.9, "depth": depth}
+        return draw_droplets(np.random.default_rng(seed), tissue, n_droplets, **options)
 
     return draw
 
@@ -57,15 +55,15 @@ def test_a_neutrophil_malignant_doublet_holds_one_of_each(draw, tissue):
     assert both[:, tissue.index["MAL"]].min() > 0.1
 
 
-@pytest.mark.parametrize("study", [0, 1])
-def test_neutrophils_are_poor_in_umi_and_other_cells_are_not(draw, study):
-    droplets = draw(4, study=study)
+@pytest.mark.parametrize("depth", [1.0, 0.75])
+def test_neutrophils_are_poor_in_umi_and_other_cells_are_not(draw, depth):
+    droplets = draw(4, depth=depth)
     neutrophils = droplets.library_size[first_parts(droplets, *states(droplets))]
     assert neutrophils.min() >= 200
     assert neutrophils.max() <= 800
     malignant = droplets.library_size[first_parts(droplets, "MAL")]
     assert 1_000 <= malignant.min() < malignant.max() <= 6_000
-    assert np.median(malignant) == pytest.approx(4_200 * (1.0, 0.75)[study], rel=0.07)
+    assert np.median(malignant) == pytest.approx(4_200 * depth, rel=0.07)
 
 
 def test_ambient_share_is_2_to_20_percent_and_differs_between_samples(draw):

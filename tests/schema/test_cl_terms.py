@@ -28,6 +28,7 @@ def node_id(ontology, label):
         ("CL:0000556", "PLT"),  # megakaryocyte: platelet or megakaryocyte, not myeloid
         ("CL:0000792", "T_REG"),  # CD4+ CD25+ regulatory T cell
         ("CL:0002394", "CDC1"),  # CD141-positive DC hangs below plasmacytoid DC in the Cell Ontology
+        ("CL:0008023", "FIB"),  # obsolete cardiac fibroblast, replaced by CL:0002548
         ("cl:0000909", "T_CD8"),
         (" CL_0000909 ", "T_CD8"),
     ],
@@ -55,7 +56,7 @@ def test_terms_wider_than_the_tree_or_outside_it_are_unlabelled(ontology, term):
     assert find_term(ontology, term) == UNLABELLED
 
 
-@pytest.mark.parametrize("label", ["CL:9999999", "CL:12", "HSC", "xyzzy", "", "unknown", "UBERON:0000310"])
+@pytest.mark.parametrize("label", ["CL:9999999", "CL:12", "DC2", "xyzzy", "", "unknown", "UBERON:0000310"])
 def test_what_is_no_term_is_none(ontology, label):
     assert find_term(ontology, label) is None
 

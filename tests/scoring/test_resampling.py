@@ -13,7 +13,7 @@ def draw(seed, n_replicates, blocks):
 
 def test_weights_follow_the_poisson_distribution():
     values, counts = np.unique(draw(1, 100, [20_000]), return_counts=True)
-    np.testing.assert_allclose(counts / counts.sum(), poisson.pmf(values, 1), atol=5e-4)
+    np.testing.assert_allclose(counts / counts.sum(), poisson.pmf(values, 1), atol=1.5e-3)  # 4 standard errors
 
 
 def test_replicates_and_cells_are_independent():

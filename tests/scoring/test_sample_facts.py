@@ -64,9 +64,7 @@ def test_blocks_add_up():
 def test_fractions_sum_leaves_below_level_two(ontology):
     cells = certain(ontology, "N_MAT", "N_ANG", "CDC1", "MAL")
     facts = accumulate(1, ([0] * 4, [900] * 4, [300] * 4, cells), n_leaves=len(ontology.leaves))
-    by_id = dict(
-        zip([ontology.nodes[i].id for i in ontology.nodes_at(2)], facts.fractions(ontology)[0], strict=True)
-    )
+    by_id = dict(zip([ontology.nodes[i].id for i in ontology.nodes_at(2)], facts.fractions(ontology)[0], strict=True))
     assert {name: share for name, share in by_id.items() if share} == {"NEUT": 0.5, "DC": 0.25, "MAL": 0.25}
 
 
@@ -75,9 +73,7 @@ def test_states_are_shares_of_neutrophils_and_blank_below_thirty(ontology):
     few = certain(ontology, *["N_MAT"] * 29, "MAL")
     cells = np.concatenate([many, few])
     n_cells = len(cells)
-    facts = accumulate(
-        2, ([0] * 40 + [1] * 30, [900] * n_cells, [300] * n_cells, cells), n_leaves=len(ontology.leaves)
-    )
+    facts = accumulate(2, ([0] * 40 + [1] * 30, [900] * n_cells, [300] * n_cells, cells), n_leaves=len(ontology.leaves))
     states = [node.id for node in ontology.nodes if node.parent == "NEUT"]
     shares = facts.states(ontology)
     assert {s: v for s, v in zip(states, shares[0].round(6), strict=True) if v} == {"N_MAT": 0.8, "N_ANG": 0.2}

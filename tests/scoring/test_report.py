@@ -1,0 +1,223 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from schema.predictions import read_samples, sample_columns, write_samples
+from scoring.report import order_samples, render_report
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "$x^2$ \\frac",
+    "long-" + "a" * 195,
+    "日本語のとても長いサンプル名",
+    '"><img src=x onerror=alert(1)>',
+    "</svg></style><iframe src=//evil>",
+    "{{ 7*7 }}{% raw %}",
+    '=HYPERLINK("http://evil")',
+    "nul\x00 new\nline \u202ereversed",
+]
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, attributes, and text by table row."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.attributes, self.texts, self.rows, self.open = [], [], [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+        if tag == "tr":
+            self.rows.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "style":
+            return
+        self.texts.append(data)
+        if "table" in self.open and self.rows:
+            self.rows[-1] += data
+
+
+@pytest.fixture(scope="module")
+def eight(make_content):
+    """Return a made-up report of eight samples, of which the last lost its neutrophils, as text."""
+    return render_report(make_content([f"mouse-{i}" for i in range(8)], lost=(7,), n_cells=100))
+
+
+@pytest.fixture(scope="module")
+def hostile(make_content):
+    cases = {"title": HOSTILE[0], "input_name": HOSTILE[4], "species": HOSTILE[5], "bundle": HOSTILE[6]}
+    words = {"coverage": {HOSTILE[0]: HOSTILE[4]}, "warnings": HOSTILE, "provenance": {HOSTILE[5]: HOSTILE[6]}}
+    return render_report(make_content(HOSTILE, n_cells=30, **cases, **words))
+
+
+def test_every_sample_is_in_the_table_and_in_each_figure(eight):
+    page = Page(eight)
+    for i in range(8):
+        assert sum(f"mouse-{i}" in row for row in page.rows) == 1
+        assert page.texts.count(f"mouse-{i}") >= 5  # table, four figures; and the list of verdicts
+
+
+def test_a_sample_that_is_not_assessable_says_so_and_shows_no_number_for_its_burden(eight):
+    (row,) = [row for row in Page(eight).rows if "mouse-7" in row]
+    assert row.count("not assessable") == 2
+    assert "hardly any barcode with fewer than 500 UMI was kept" in row
+    assert not re.search(r"\d+\.\d+ \(", row)
+    assert "0.0" not in row
+
+
+def test_simulated_data_are_called_so_everywhere(eight):
+    page = Page(eight)
+    text = " ".join(page.texts)
+    assert "SIMULATED DATA" in text
+    assert "<title>SIMULATED" in eight
+    assert page.tags.count("figure") == page.texts.count("simulated") == 5
+    assert "true (simulated)" in text
+
+
+def test_real_data_are_not_called_simulated(make_content):
+    html = render_report(make_content(["a"], simulated=False, n_cells=20))
+    assert "simulated" not in " ".join(Page(html).texts).lower()
+
+
+def test_sections_stand_in_the_order_in_which_they_are_read(eight):
+    sections = re.findall(r'<section id="(\w+)"', eight)
+    assert sections == [
+        *("samples", "burden", "composition", "stage", "cells", "states"),
+        *("coverage", "flags", "methods", "provenance"),
+    ]
+
+
+def test_every_figure_has_a_title_a_label_and_a_reading_aid(eight):
+    page = Page(eight)
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 5
+    labels = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
+    assert len(set(labels)) == 5
+    assert re.findall(r"Figure (\d)</span>", eight) == list("12345")
+    assert page.texts.count("How to read it:") == 5
+
+
+def test_what_the_page_says_of_genes_warnings_and_provenance(eight):
+    text = " ".join(Page(eight).texts)
+    for words in (
+        "13,210 of 15,000 (88 %)",
+        "12 % of the bundle's genes were not measured.",
+        "0123abcd",
+        "made_up.h5ad",
+    ):
+        assert words in text
+
+
+def assert_nothing_runs_and_nothing_is_fetched(page):
+    assert not set(page.tags) & {"script", "iframe", "img", "link", "object", "embed", "form", "base", "audio", "video"}
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on"), (tag, name)
+        assert name not in {"src", "srcset", "action", "formaction", "srcdoc"}
+        if name.endswith("href"):
+            assert value.startswith(("#", "data:image/png;base64,"))
+
+
+def test_nothing_runs_and_nothing_is_fetched(eight):
+    assert_nothing_runs_and_nothing_is_fetched(Page(eight))
+    style = re.search(r"<style>(.*?)</style>", eight, re.DOTALL).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in eight
+
+
+def test_hostile_names_are_text(hostile):
+    page = Page(hostile)
+    assert_nothing_runs_and_nothing_is_fetched(page)
+    text = " ".join(page.texts)
+    for name in HOSTILE[:-1]:
+        assert sum(name in row for row in page.rows) == 1, name
+        assert name in text
+    assert sum("nul� new line �reversed" in row for row in page.rows) == 1
+    assert "49" not in [text.strip() for text in page.texts]
+    assert not set(hostile) & {"\x00", "\u202e"}
+
+
+def test_ids_are_unique(eight):
+    ids = [value for _, name, value in Page(eight).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_same_content_same_bytes(make_content):
+    content = make_content(["a", "b"], n_cells=60)
+    assert render_report(content) == render_report(content)
+
+
+def test_no_date_and_no_path(eight):
+    text = re.sub(r"base64,[^\"]+", "", eight)
+    assert not re.search(r"20\d\d-\d\d-\d\d", text)
+    assert not re.search(r"/(home|work|tmp|usr)/", text)
+
+
+@pytest.mark.slow
+def test_sixty_samples_fit_in_three_megabytes(make_content):
+    names = [f"S{i % 2}-M{i // 12}-{i % 12:02d}" for i in range(60)]
+    html = render_report(make_content(names, lost=(50, 51), n_cells=5000))
+    assert len(html.encode()) < 3_000_000
+    rows = Page(html).rows
+    assert all(sum(name in row for row in rows) == 1 for name in names)
+
+
+def test_one_sample(make_content):
+    html = render_report(make_content(["only"], simulated=False, n_cells=1))
+    assert "Neutrophil burden is" in html
+
+
+def test_a_bundle_without_stages_and_a_run_without_picture(make_content):
+    content = make_content(["a", "b"], with_stage=False)
+    html = render_report(replace(content, embedding=content.embedding.iloc[:0], truth=None, warnings=[]))
+    text = " ".join(Page(html).texts)
+    assert "This bundle predicts no stage." in text
+    assert "No map of cells was drawn" in text
+    assert "No warning holds for the whole run." in text
+    assert re.findall(r"Figure (\d)</span>", html) == list("123")
+
+
+def test_a_sample_without_truth_shows_a_dash(make_content):
+    content = make_content(["a", "b"], n_cells=20)
+    html = render_report(replace(content, truth=content.truth.iloc[:1]))
+    (row,) = [row for row in Page(html).rows if row.strip().startswith("b")]
+    assert "true (simulated): –" in row
+
+
+def test_a_table_that_was_read_from_disk_renders_alike(make_content, ontology, scale, tmp_path):
+    content = make_content(["a", "b", "c"], lost=(1,), n_cells=20)
+    samples = content.samples.copy()
+    samples.loc[2, "predicted_tumor_stage"] = ""
+    write_samples(samples, tmp_path / "samples.csv", sample_columns(ontology, scale))
+    html = render_report(replace(content, samples=read_samples(tmp_path / "samples.csv")))
+    assert Page(html).rows == Page(render_report(replace(content, samples=samples))).rows
+
+
+def test_order_is_stage_then_burden_and_blanks_last(make_samples, scale):
+    samples = make_samples(list("abcd"))
+    samples["predicted_tumor_stage"] = ["late carcinoma", "normal", "normal", ""]
+    samples["burden_percent"] = [1.0, float("nan"), 9.0, 0.5]
+    assert order_samples(samples, scale)["sample_id"].tolist() == ["c", "b", "a", "d"]
+    assert order_samples(samples, None)["sample_id"].tolist() == ["d", "a", "c", "b"]
+
+
+def test_a_table_off_the_contract_is_refused(make_content):
+    content = make_content(["a"])
+    with pytest.raises(ValueError, match="Expected column 4"):
+        render_report(replace(content, samples=content.samples.drop(columns="burden_percent")))

@@ -97,14 +97,17 @@ def train(config: TrainConfig) -> Path:
     NeutrostageError
         If config, data or output folder do not allow a right result.
     """
-    claim_empty(config.output)
+    quieten_lightning()
+    if _is_first_process():
+        claim_empty(config.output)
     pl.seed_everything(config.seed, verbose=False)
     cells = CellDataModule(config.data, config.split, config.seed)
     cells.prepare()
     module = TrainingModule(
         build_network(cells, config.network), cells.ontology, cells.sample_stage, config.optimisation
     )
-    write_run_files(cells, config)
+    if _is_first_process():
+        write_run_files(cells, config)
     trainer = build_trainer(config, has_validation=any(len(rows) for rows in cells.rows("val")))
     trainer.fit(module, datamodule=cells)
     if trainer.is_global_zero:
@@ -130,7 +133,6 @@ def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
 
 def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
     """Return Lightning's trainer with log, checkpoints and progress on stderr."""
-    quieten_lightning()
     best = ModelCheckpoint(
         dirpath=config.output / "checkpoints",
         filename="best",
@@ -163,14 +165,18 @@ def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
 
 
 def quieten_lightning() -> None:
-    """Silence what Lightning says about its own insides or about choices made on purpose."""
+    """Silence what Lightning says about its own insides or about choices made on purpose, and all ranks but the first."""
+    if not _is_first_process():
+        logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in (
         ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of a torch function
         ".*IterableDataset.*has `__len__` defined.*",  # our stream's length is the plan's, on every rank
         ".*does not have many workers.*",  # the stream reads ahead in a thread of its own
         ".*GPU available but not used.*",
-        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*number of training batches.*smaller than the logging interval.*",  # short runs are fine
+        ".*sync_dist=True.*",  # torchmetrics has joined the ranks already
+        ".*all_gather is deprecated.*",  # Lightning's own use of a torch function
     ):
         warnings.filterwarnings("ignore", message=message)
 
@@ -194,8 +200,9 @@ def build_loggers(config: TrainConfig) -> list[Logger]:
 
 
 def _is_first_process() -> bool:
-    """Return whether this process is the one that logs; the others must not start a second Weights & Biases run."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
+    """Return whether this process is the one that writes; with several devices, Lightning starts the others."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 def _wandb_logger(config: TrainConfig) -> Logger:

@@ -52,7 +52,9 @@ def compare(run: Path, truth: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     return cell_metrics(cells, node, ontology) | sample_metrics(table, scale), table
 
 
-def cell_metrics(cells: pd.DataFrame, node: np.ndarray[Any, np.dtype[np.int64]], ontology: CellOntology) -> dict[str, Any]:
+def cell_metrics(
+    cells: pd.DataFrame, node: np.ndarray[Any, np.dtype[np.int64]], ontology: CellOntology
+) -> dict[str, Any]:
     """Return accuracy and macro-F1 over types (level 2), and macro-F1 over the states of true neutrophils."""
     names = np.array([n.name for n in ontology.nodes], dtype=object)
     true_type = names[ontology.ancestor_at(2)[node]]

@@ -29,13 +29,38 @@ PAGE = Path(__file__).with_name("real_page.md")
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the page is made of: calls and costs of the folds, calls and samples.csv rows of the human cells."""
+    """Everything the page is made of.
+
+    Attributes
+    ----------
+    mouse_calls, costs
+        Calls and costs of the folds (see `run_folds`).
+    human_calls, human_samples
+        Calls and rows of samples.csv of the human cells (see `run_network`).
+    origin
+        "date", "commit" and "hardware" of the measurement.
+    """
 
     mouse_calls: pd.DataFrame
     costs: pd.DataFrame
     human_calls: pd.DataFrame
     human_samples: pd.DataFrame
-    n_seeds: int
+    origin: dict[str, str]
+
+    def save(self, folder: Path) -> None:
+        """Write the results into a folder."""
+        for name in FRAMES:
+            getattr(self, name).to_parquet(folder / f"{name}.parquet")
+        (folder / "origin.json").write_text(json.dumps(self.origin), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Results:
+        """Read results that were written by `save`."""
+        frames = (pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES)
+        return cls(*frames, json.loads((folder / "origin.json").read_text(encoding="utf-8")))
+
+
+FRAMES = ("mouse_calls", "costs", "human_calls", "human_samples")
 
 
 def measure(data: Path, work: Path, ontology: CellOntology, seeds: Sequence[int]) -> Results:
@@ -46,13 +71,16 @@ def measure(data: Path, work: Path, ontology: CellOntology, seeds: Sequence[int]
     RuntimeError
         If a run fails, or the burden of the tumour without neutrophils reads as a number.
     """
+    origin = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit(), "hardware": hardware()}
     files = write_copies((ZILIONIS_MOUSE, *OTHER_MOUSE, ZILIONIS_HUMAN, WU), data, work / "cells")
-    mouse_calls, costs = run_folds(files, work, ontology, seeds)
     table = data / "tables" / TABLE
     human_calls, samples = run_network(files, work, ontology, seeds, table)
     require_not_assessable(samples[samples["study"] == WU.name])
     floors = run_floors(files, work, ontology, seeds, table)
-    return Results(mouse_calls, costs, pd.concat([human_calls, floors], ignore_index=True), samples, len(seeds))
+    mouse_calls, costs = run_folds(files, work, ontology, seeds)
+    results = Results(mouse_calls, costs, pd.concat([human_calls, floors], ignore_index=True), samples, origin)
+    results.save(work)
+    return results
 
 
 def score(results: Results, ontology: CellOntology) -> tuple[list[Block], list[Block], list[dict[str, Any]]]:
@@ -68,12 +96,10 @@ def page(results: Results, ontology: CellOntology) -> str:
     """Return the result page in Markdown."""
     mice, human, breast = score(results, ontology)
     calls, samples = results.mouse_calls, results.human_samples
-    compared = [(setting.name, method) for setting in TRAINING_SETS for method in (NETWORK, "logistic")]
+    compared = [(setting.name, method) for setting in TRAINING_SETS for method in (NETWORK, "pca_logistic")]
     return PAGE.read_text(encoding="utf-8").format(
-        date=f"{datetime.now(UTC):%Y-%m-%d}",
-        commit=commit(),
-        hardware=hardware(),
-        n_seeds=results.n_seeds,
+        **results.origin,
+        n_seeds=samples["seed"].nunique(),
         state_counts=state_counts(calls, ontology),
         macro_table=macro_table(mice, results.costs),
         type_table=class_table(mice, "type"),
@@ -92,6 +118,7 @@ def plain(results: Results, ontology: CellOntology) -> dict[str, Any]:
     mice, human, breast = score(results, ontology)
     costs = results.costs.groupby(["training_set", "method"]).median(numeric_only=True).reset_index()
     return {
+        **results.origin,
         "mouse": [row for block in mice for row in block.rows()],
         "human": [row for block in human for row in block.rows()],
         "breast": breast,
@@ -106,13 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the result page")
     parser.add_argument("--work", type=Path, help="new folder for runs and predictions (default: runs/real/<time>)")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--reuse", type=Path, help="work folder of a finished measurement: only write its page again")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("anndata").setLevel(logging.WARNING)
-    work = (options.work or ROOT / "runs" / "real" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
-    work.mkdir(parents=True)
     ontology = CellOntology.load(ONTOLOGY)
-    results = measure(options.data.resolve(), work, ontology, range(options.seeds))
+    if options.reuse:
+        results = Results.load(options.reuse)
+    else:
+        work = (options.work or ROOT / "runs" / "real" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
+        work.mkdir(parents=True)
+        results = measure(options.data.resolve(), work, ontology, range(options.seeds))
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "real.md").write_text(page(results, ontology), encoding="utf-8")
     content = json.dumps(plain(results, ontology), indent=1)

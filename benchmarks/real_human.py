@@ -14,7 +14,7 @@ from benchmarks.calls import Floats, call_types
 from benchmarks.floors import FLOORS, training_cells
 from benchmarks.joint import shown_genes
 from benchmarks.metrics import credit_descendants
-from benchmarks.real_mice import NETWORK, TRAINING_SETS
+from benchmarks.real_mice import NETWORK, TRAINING_SETS, training_on
 from benchmarks.runs import (
     Training,
     floor_seeds,
@@ -80,9 +80,7 @@ def run_floors(
 
 
 def _all_mice(files: dict[str, Path], seed: int) -> Training:
-    mouse = TRAINING_SETS[-1]
-    paths = tuple(files[name] for name in mouse.studies)
-    return Training(files=paths, test_donors=(), max_epochs=mouse.max_epochs, seed=seed)
+    return training_on(TRAINING_SETS[-1], files, (), seed)
 
 
 def human_calls(obs: pd.DataFrame, of_nodes: Floats, ontology: CellOntology) -> pd.DataFrame:

@@ -32,16 +32,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Studies that a method learns from, and epochs of the network on them (about as many steps on either)."""
+    """Studies that a method learns from; epochs and batches of the network, for about as many steps on either set."""
 
     name: str
     studies: tuple[str, ...]
     max_epochs: int
+    batch_size: int
 
 
 TRAINING_SETS = (
-    TrainingSet("two mice", (ZILIONIS_MOUSE.name,), 30),
-    TrainingSet("two mice + other studies", (ZILIONIS_MOUSE.name, *(study.name for study in OTHER_MOUSE)), 8),
+    TrainingSet("two mice", (ZILIONIS_MOUSE.name,), 30, 64),
+    TrainingSet("two mice + other studies", (ZILIONIS_MOUSE.name, *(study.name for study in OTHER_MOUSE)), 8, 128),
 )
 NETWORK = "network"
 
@@ -66,6 +67,17 @@ def run_folds(
                 calls.append(frame.assign(method=method, training_set=training_set.name, fold=fold.name, seed=seed))
                 costs.append({"method": method, "training_set": training_set.name, **asdict(cost)})
     return pd.concat(calls, ignore_index=True), pd.DataFrame(costs)
+
+
+def training_on(training_set: TrainingSet, files: dict[str, Path], test_donors: Sequence[str], seed: int) -> Training:
+    """Return what a method learns from: the files of a training set without the test donors."""
+    return Training(
+        files=tuple(files[name] for name in training_set.studies),
+        test_donors=tuple(test_donors),
+        max_epochs=training_set.max_epochs,
+        batch_size=training_set.batch_size,
+        seed=seed,
+    )
 
 
 def write_test_cells(path: Path, donors: Sequence[str], target: Path) -> Path:
@@ -109,11 +121,10 @@ def _run_methods(
     ontology: CellOntology,
     seeds: Sequence[int],
 ) -> Iterator[tuple[str, int, npt.NDArray[np.floating], Cost]]:
-    paths = tuple(files[name] for name in training_set.studies)
     place = test.with_suffix("") / training_set.name.replace(" ", "_")
     place.mkdir(parents=True)
     for seed in seeds:
-        training = Training(files=paths, test_donors=fold.test_donors, max_epochs=training_set.max_epochs, seed=seed)
+        training = training_on(training_set, files, fold.test_donors, seed)
         for method in FLOORS:
             if seed in floor_seeds(method, seeds):
                 yield method, seed, *run_floor(method, training, test, place / f"{method}_{seed}", ontology)

@@ -30,8 +30,8 @@ class Training:
         Harmonised copies.
     test_donors
         Donors that are left out.
-    max_epochs
-        Epochs of the network.
+    max_epochs, batch_size
+        Epochs of the network and cells per batch.
     seed
         Seed of the network or of the floor.
     """
@@ -39,6 +39,7 @@ class Training:
     files: tuple[Path, ...]
     test_donors: tuple[str, ...]
     max_epochs: int
+    batch_size: int
     seed: int
 
 
@@ -56,8 +57,8 @@ def train_network(training: Training, run: Path) -> Measured:
     command = python("train.py", "--config", EXPERIMENT, "--output", str(run), "--seed", str(training.seed))
     command += ["--data.files", json.dumps([str(path) for path in training.files])]
     command += ["--split.test_donors", json.dumps(list(training.test_donors))]
-    command += ["--trainer.max_epochs", str(training.max_epochs), "--trainer.accelerator", "cpu"]
-    command += ["--trainer.progress_bar", "false"]
+    command += ["--trainer.max_epochs", str(training.max_epochs), "--data.batch_size", str(training.batch_size)]
+    command += ["--trainer.accelerator", "cpu", "--trainer.progress_bar", "false"]
     return run_measured(command, run.with_suffix(".train.log"))
 
 

@@ -78,9 +78,11 @@ class CsrMatrix:
 class SpooledMatrix:
     """A matrix not stored by rows; transposed into a spool on disk when the first row is asked for."""
 
-    def __init__(self, entries: Callable[[], Iterator[Entries]], n_rows: int, n_genes: int, where: str) -> None:
+    def __init__(
+        self, entries: Callable[[], Iterator[Entries]], n_rows: int, n_genes: int, n_entries: int, where: str
+    ) -> None:
         self.n_rows, self.n_genes = n_rows, n_genes
-        self._entries, self._where = entries, where
+        self._entries, self._n_entries, self._where = entries, n_entries, where
         self._spool: Spool | None = None
         self._rows: CsrMatrix | None = None
 
@@ -88,7 +90,7 @@ class SpooledMatrix:
         """Return rows `start` to `stop - 1`; the first call transposes the matrix."""
         if self._rows is None:
             logger.info("%s is not stored by cells: transposing it into a temporary folder", self._where)
-            spool = self._spool = Spool(self._entries, self.n_rows, self.n_genes, self._where)
+            spool = self._spool = Spool(self._entries(), self.n_rows, self.n_genes, self._n_entries, self._where)
             self._rows = CsrMatrix(spool.indptr, spool.indices, spool.counts, self.n_genes, self._where)
         return self._rows.read(start, stop)
 
@@ -111,8 +113,8 @@ class CscMatrix(SpooledMatrix):
         if length(values) != length(indices):
             raise _disagree(f"{length(values)} values for {length(indices)} indices", where)
         check_indptr(self._indptr, length(indices), where)
-        self._indices, self._values, self._n_entries = indices, values, length(values)
-        super().__init__(self._all_entries, n_rows, len(self._indptr) - 1, where)
+        self._indices, self._values = indices, values
+        super().__init__(self._all_entries, n_rows, len(self._indptr) - 1, length(values), where)
 
     def sample(self) -> Iterator[RawRows]:
         """Yield evenly spaced stretches of entries, each as one row."""

@@ -82,12 +82,14 @@ def draw_composition(rng: np.random.Generator, design: TissueDesign, stage: int)
 
 
 def draw_subset_shares(rng: np.random.Generator, subsets: Sequence[SubsetDesign], stage: int) -> Doubles:
-    """Draw the shares of a type's subsets in one sample around a stage's mean, float64 `[n_subsets]` summing to 1."""
+    """Draw the shares of a type's subsets around a stage's mean, float64 `[n_subsets]` summing to 1; empty for none."""
     return _draw_fractions(rng, [s.percent[stage] for s in subsets], SUBSET_CONCENTRATION)
 
 
 def _draw_fractions(rng: np.random.Generator, percent: Sequence[float], concentration: float) -> Doubles:
+    fractions = np.zeros(len(percent))
+    if not percent:
+        return fractions
     mean = np.array(percent) / sum(percent)
-    fractions = np.zeros(len(mean))
     fractions[mean > 0] = rng.dirichlet(concentration * mean[mean > 0])
     return fractions

@@ -60,7 +60,8 @@ def open_tenx_folder(folder: Path) -> Source:
         barcodes = _barcodes(barcodes_file)
     _check_length(len(genes.symbols), header.n_genes, features_file, where)
     _check_length(len(barcodes), header.n_cells, barcodes_file, where)
-    matrix = SpooledMatrix(partial(read_entries, matrix_file, header, where), header.n_cells, header.n_genes, where)
+    entries = partial(read_entries, matrix_file, header, where)
+    matrix = SpooledMatrix(entries, header.n_cells, header.n_genes, header.n_entries, where)
     cells = Barcodes(lambda start, stop: barcodes[start:stop].to_pylist(), len(barcodes))
     return Source(
         kind="10x folder", matrix=matrix, counts_location=matrix_file.name, genes=genes, cells=cells, close=matrix.close

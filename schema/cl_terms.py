@@ -11,7 +11,7 @@ from schema.names import normalise_name
 
 _CL_ID = re.compile(r"^CL[:_](\d{7})$", re.IGNORECASE)
 _SHORTEST_SYNONYM = 6
-"""Letters below which a synonym of the Cell Ontology is not trusted: its DC2 is plasmacytoid, that of the field is not."""
+"""Letters below which a synonym of the Cell Ontology is not trusted: its DC2 is plasmacytoid, the field's is not."""
 
 
 def find_term(ontology: CellOntology, label: object) -> int | None:

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scoring.report import ReportContent, render_report
 
 from datamodules.annotated import AnnotatedWriter
 from datamodules.memory import AnnData, open_anndata
@@ -36,6 +35,7 @@ from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CellCalls, call_cells, join_calls, name_calls
 from scoring.embedding import choose_cells, embed
+from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.truth import true_burden

@@ -117,7 +117,7 @@ def train(config: TrainConfig) -> Path:
 
 
 def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
-    """Return a new network that fits the data, with what the training donors show in place: mean expression, stages seen."""
+    """Return a new network that fits the data and holds what the training donors show: mean expression, stages."""
     network = Network(
         n_genes=cells.vocabulary.n_genes,
         n_leaves=len(cells.ontology.leaves),
@@ -165,7 +165,7 @@ def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
 
 
 def quieten_lightning() -> None:
-    """Silence what Lightning says about its own insides or about choices made on purpose, and all ranks but the first."""
+    """Silence what Lightning says about its own insides or choices made on purpose, and all ranks but one."""
     if not _is_first_process():
         logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

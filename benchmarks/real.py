@@ -56,8 +56,8 @@ class Results:
     @classmethod
     def load(cls, folder: Path) -> Results:
         """Read results that were written by `save`."""
-        frames = (pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES)
-        return cls(*frames, json.loads((folder / "origin.json").read_text(encoding="utf-8")))
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+        return cls(**frames, origin=json.loads((folder / "origin.json").read_text(encoding="utf-8")))
 
 
 FRAMES = ("mouse_calls", "costs", "human_calls", "human_samples")

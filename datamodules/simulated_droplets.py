@@ -142,7 +142,7 @@ def _draw_parts(
     n_droplets: int,
     contact: float,
 ) -> tuple[Integers, Integers]:
-    """Return the number of parts of each droplet `[n_droplets]` and the type code of each part (`n_types` = ambient)."""
+    """Return the number of parts per droplet `[n_droplets]` and the type code of each part (`n_types` = ambient)."""
     codes = {t.id: code for code, t in enumerate(types)}
     first = rng.choice(len(composition), n_droplets, p=composition)
     role = rng.random(n_droplets)

@@ -4,8 +4,9 @@ import pytest
 
 from benchmarks.calls import node_probabilities
 from benchmarks.markdown import number, table, with_interval
+from benchmarks.real import Results, page, plain
 from benchmarks.real_human import human_calls, require_not_assessable
-from benchmarks.real_mice import call_frame
+from benchmarks.real_mice import TRAINING_SETS, call_frame
 from benchmarks.real_page import breast_table, confusion_page, human_table, macro_table, state_counts
 from benchmarks.real_scores import breast_rows, human_blocks, mouse_blocks
 from benchmarks.scores import ClassScore
@@ -84,3 +85,20 @@ def test_markdown():
     assert table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
     assert number(float("nan")) == "-"
     assert with_interval(ClassScore("a", 3, 0.5, 0.25, float("nan"))) == "0.500 (0.25--)"
+
+
+def test_the_page_fills_every_place_and_can_be_written_again(mouse_calls, breast_calls, ontology, tmp_path):
+    settings = [(s.name, m) for s in TRAINING_SETS for m in ("network", "pca_logistic")]
+    mice = pd.concat([mouse_calls.assign(training_set=name, method=method) for name, method in settings])
+    cost = {"fit_seconds": 2.0, "predict_seconds": 1.0, "peak_mib": 300.0}
+    costs = pd.DataFrame([{"training_set": name, "method": method, **cost} for name, method in settings])
+    lung = breast_calls.assign(study="zilionis_human", truth_type=breast_calls["type_call"])
+    samples = pd.DataFrame({"study": ["wu2021", "zilionis_human"], "orthologs": "rule", "seed": 0})
+    samples["assessability"], samples["flags"], samples["genes_found_percent"] = "not_assessable", "too few", 60.0
+    origin = {"date": "2026-01-01", "commit": "abc", "hardware": "2 CPU cores"}
+    Results(mice, costs, pd.concat([breast_calls, lung]), samples, origin).save(tmp_path)
+    text = page(Results.load(tmp_path), ontology)
+    assert "2026-01-01, commit abc" in text
+    assert "Flags: too few." in text
+    assert "{" not in text
+    assert plain(Results.load(tmp_path), ontology)["mouse"][0]["f1"] == 1.0

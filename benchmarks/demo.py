@@ -103,12 +103,7 @@ def summary(metrics: dict[str, Any], table: pd.DataFrame, run: Path) -> str:
     """Return what the demo prints: estimate against truth by sample, and where everything lies."""
     lines = ["", "SIMULATED DATA: estimate against truth, mice that training never saw", ""]
     lines.append(f"{'sample':<12}{'burden, % (95 % interval)':<28}{'truth':>7}   {'stage':<18}{'truth':<18}")
-    for row in table.itertuples():
-        shown = f"{row.burden_percent:5.1f} ({row.burden_low:.1f} to {row.burden_high:.1f})"
-        burden = "not assessable" if row.assessability == NOT_ASSESSABLE else shown
-        truth = "lost" if pd.isna(row.true_burden_percent) else f"{row.true_burden_percent:.1f}"
-        stage = "" if pd.isna(row.true_tumor_stage) else row.true_tumor_stage
-        lines.append(f"{row.sample_id:<12}{burden:<28}{truth:>7}   {row.predicted_tumor_stage:<18}{stage:<18}")
+    lines += [_sample_line(row) for row in table.to_dict("records")]
     lines += [
         "",
         f"cell types   accuracy {metrics['cell_type/accuracy']:.3f}, macro-F1 {metrics['cell_type/f1_macro']:.3f}; "
@@ -125,6 +120,14 @@ def summary(metrics: dict[str, Any], table: pd.DataFrame, run: Path) -> str:
         f"metrics      {run / 'metrics.json'}",
     ]
     return "\n".join(lines)
+
+
+def _sample_line(row: dict[Any, Any]) -> str:
+    shown = f"{row['burden_percent']:5.1f} ({row['burden_low']:.1f} to {row['burden_high']:.1f})"
+    burden = "not assessable" if row["assessability"] == NOT_ASSESSABLE else shown
+    lost = np.isnan(row["true_burden_percent"])
+    truth, stage = ("lost", "") if lost else (f"{row['true_burden_percent']:.1f}", row["true_tumor_stage"])
+    return f"{row['sample_id']:<12}{burden:<28}{truth:>7}   {row['predicted_tumor_stage']:<18}{stage:<18}"
 
 
 def main() -> None:

@@ -96,7 +96,7 @@ class StageHead(nn.Module):
         log_share = torch.log(state.composition / state.n_cells.clamp_min(1.0)[:, None] + self.prior_share)
         log_ratio = log_share - log_share.mean(dim=1, keepdim=True)
         features = torch.cat([self.reduce(pooled_latent(state)), self.composition_norm(log_ratio)], dim=1)
-        logits = self.score(features) - self.thresholds()
+        logits: Tensor = self.score(features) - self.thresholds()
         level = torch.arange(1, logits.shape[1] + 1, device=logits.device)
         return logits.masked_fill(level > self.seen[1], -_CERTAIN).masked_fill(level <= self.seen[0], _CERTAIN)
 

@@ -57,6 +57,13 @@ def test_a_sample_does_not_feel_its_neighbors():
     pd.testing.assert_series_equal(among_others.iloc[0], alone.iloc[0], check_exact=True)
 
 
+def test_samples_alike_are_resampled_independently():
+    values, sample = np.repeat(np.random.default_rng(4).random(200), 2), np.tile([0, 1], 200)
+    frame = accumulate(values, sample=sample, n_samples=2).estimate(NO_REFERENCE)
+    assert frame.loc[0, "burden_percent"] == frame.loc[1, "burden_percent"]
+    assert frame.loc[0, "burden_low"] != frame.loc[1, "burden_low"]
+
+
 def test_same_seed_same_interval_other_seed_another():
     values = np.random.default_rng(2).random(300)
     first, again, other = (

@@ -184,8 +184,9 @@ class CellDataModule(pl.LightningDataModule):
 
     def training_stages(self) -> Ints:
         """Return the stage codes of the training samples whose stage is known, int64."""
-        codes: Ints = self.samples.loc[self.samples["split"] == "train", "tumor_stage"].to_numpy(dtype=np.int64)
-        return codes[codes != UNLABELLED]
+        codes = self.samples.loc[self.samples["split"] == "train", "tumor_stage"].to_numpy(dtype=np.int64)
+        known: Ints = codes[codes != UNLABELLED]
+        return known
 
     @property
     def sample_stage(self) -> torch.Tensor:

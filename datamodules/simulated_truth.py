@@ -49,7 +49,7 @@ def burden_percent(ontology: CellOntology, kind: npt.NDArray[np.int16]) -> float
 
 
 def sample_table(ontology: CellOntology, truths: Sequence[SampleTruth]) -> pd.DataFrame:
-    """Return one row per sample: who it is, true burden in percent, state shares in the tissue (NaN = no neutrophil)."""
+    """Return one row per sample: who, true burden in percent, state shares in the tissue (NaN = no neutrophil)."""
     return (
         pd.DataFrame([_sample_row(ontology, truth) for truth in truths])
         .set_index("sample_id", drop=False)

@@ -283,6 +283,10 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
     report = render_report(
         ReportContent(
             title=run.store.name,
+            input_name=run.store.name,
+            species=run.coverage.species,
+            bundle=run.bundle.digest[:12],
+            burden_config=run.config.burden,
             simulated=simulated,
             samples=run.samples,
             ontology=run.ontology,

@@ -271,3 +271,35 @@ def test_a_label_that_means_nothing_is_listed_with_its_neighbours(cohort, tmp_pa
     with pytest.raises(InputError, match=r"'macrofage' \(nearest: macrophage"):
         train.train(train_config([tmp_path / "typo.h5ad"], tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_cellxgene_file_trains_with_no_map(cohort, tmp_path):
+    """Ensembl ids as index, symbols in feature_name, labels as Cell Ontology ids, donors but no samples."""
+    adata = ad.read_h5ad(cohort[0])
+    cl_ids = {
+        "macrophage": "CL:0000235",
+        "fibroblast": "CL:4006000",
+        "mature neutrophil": "CL:0000096",
+        "B cell": "CL:0000236",
+    }
+    cl_ids |= {"CD8 T cell": "CL:0000909", "CD4 T cell": "CL:0000084", "neutrophil": "CL:0000775"}
+    adata = adata[adata.obs["cell_type"].isin(list(cl_ids))].copy()
+    terms = adata.obs["cell_type"].astype(str).map(cl_ids).to_numpy()
+    terms[:3] = "unknown"
+    adata.obs = pd.DataFrame(
+        {"cell_type_ontology_term_id": terms, "donor_id": adata.obs["donor_id"].to_numpy(), "is_primary_data": True},
+        index=adata.obs_names,
+    )
+    symbols = adata.var_names.to_numpy()
+    ids = [f"ENSMUSG{i:011d}" for i in range(adata.n_vars)]
+    adata.var = pd.DataFrame({"feature_name": symbols, "feature_is_filtered": False}, index=ids)
+    adata.raw = adata
+    adata.X = sparse.csr_matrix(np.log1p(adata.X.toarray()))
+    adata.write_h5ad(tmp_path / "cellxgene.h5ad")
+    arguments = ["--config", str(ROOT / "configs/debug.yaml"), "--data.files", str(tmp_path / "cellxgene.h5ad")]
+    train.train(parse_config(train.TrainConfig, [*arguments, "--output", str(tmp_path / "run")]))
+    bundle = load_bundle(tmp_path / "run/bundle")
+    assert set(bundle.training_labels) == {"MAC", "FIB", "N_MAT", "B", "T_CD8", "L1_LYM"}
+    assert bundle.provenance["data"][0]["counts_location"] == "raw/X"
+    assert bundle.vocabulary.symbols[0] in set(symbols)
+    assert bundle.vocabulary.ids[0].startswith("ENSMUSG")

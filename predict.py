@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,18 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datamodules.annotated import AnnotatedWriter
+from datamodules.coverage import cover
 from datamodules.memory import AnnData, open_anndata
 from datamodules.order import RowBlock, sequential_windows
 from datamodules.read import SourceFile, read_ahead
 from datamodules.samples import sample_of_cells
 from datamodules.store import CellStore, open_store
-from datamodules.vocabulary import species_of
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
-from schema.command import collected_warnings, parse_config, run_command
-from schema.errors import InputError, UsageError
-from schema.genes import GeneMatch, match_genes
-from schema.orthologs import load_orthologs
+from schema.command import collected_warnings, parse_config, plain_options, run_command
+from schema.errors import UsageError
 from schema.outputs import claim_files, move_into_place
 from schema.predictions import cells_schema, sample_columns, write_samples
 from schema.provenance import describe_program
@@ -39,8 +36,6 @@ from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.truth import true_burden
-
-logger = logging.getLogger(__name__)
 
 LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
 """Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
@@ -87,20 +82,6 @@ class PredictConfig:
             )
 
 
-class Coverage(NamedTuple):
-    """How the genes of a file meet a bundle: the match, both species, and in words for people."""
-
-    match: GeneMatch
-    species: str
-    by_orthologs: bool
-    words: Mapping[str, str]
-
-    @property
-    def percent(self) -> float:
-        """Percent of the bundle's genes that the file measured."""
-        return 100.0 * self.match.n_found / len(self.match.present)
-
-
 def predict(config: PredictConfig) -> list[Path]:
     """Predict a file and return the paths of what was written.
 
@@ -126,7 +107,7 @@ class Run:
     def __init__(self, bundle: Bundle, store: CellStore, config: PredictConfig) -> None:
         self.bundle, self.store, self.config = bundle, store, config
         self.ontology = bundle.ontology
-        self.coverage = match_to_bundle(store, bundle, config)
+        self.coverage = cover(store, bundle.vocabulary, orthologs=config.orthologs, min_share=config.min_genes_found)
         sample = sample_of_cells(store, config.sample_column)
         self.sample_ids = [str(name) for name in sample.categories]
         self.sample = np.asarray(sample.codes, dtype=np.int64)
@@ -134,7 +115,7 @@ class Run:
         self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
         self.burden = BurdenAccumulator(n_samples, config.burden)
         self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves))
-        self.reference = usable_reference(bundle)
+        self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
         self.drawn = choose_cells(store.n_cells, config.burden.seed)
         self._latent: list[np.ndarray] = []
         self._calls: list[CellCalls] = []
@@ -233,50 +214,6 @@ class Run:
         )
 
 
-def match_to_bundle(store: CellStore, bundle: Bundle, config: PredictConfig) -> Coverage:
-    """Match the genes of a file to a bundle, through orthologs where the species differ.
-
-    Raises
-    ------
-    InputError
-        If too few of the bundle's genes are found.
-    """
-    vocabulary, species = bundle.vocabulary, species_of(store)
-    symbols, ids, through = store.gene_symbols, store.gene_ids, "-"
-    if species != vocabulary.species:
-        orthologs = load_orthologs(config.orthologs)
-        symbols = orthologs.translate(symbols, species, vocabulary.species, known=vocabulary.index_by_symbol)
-        ids, through = ("",) * len(symbols), orthologs.origin
-    match = match_genes(vocabulary, symbols, ids)
-    share = match.n_found / vocabulary.n_genes
-    words = {
-        "species of the file": species,
-        "species of the bundle": vocabulary.species,
-        "orthologs": through,
-        "bundle genes found": f"{match.n_found:,} of {vocabulary.n_genes:,} ({share:.1%})",
-        "matched by": match.by,
-        "counts taken from": store.counts_location,
-    }
-    logger.info("%s: %s, %s bundle genes found by %s", store.name, species, words["bundle genes found"], match.by)
-    if through != "-":
-        logger.info("%s: orthologs by %s", store.name, through)
-    if share < config.min_genes_found or match.n_found == 0:
-        raise InputError(
-            "the file must have measured enough of the bundle's genes",
-            got=f"{words['bundle genes found']}, floor {config.min_genes_found:.0%}",
-            where=f"{store.name}, var",
-            fix="Check gene names and species; --min_genes_found lowers the floor.",
-        )
-    return Coverage(match, species, through != "-", words)
-
-
-def usable_reference(bundle: Bundle) -> BurdenReference:
-    """Return the bundle's donors that had both neutrophils and other cells."""
-    pairs = np.array([bundle.reference["sensitivity"], bundle.reference["false_positive"]])
-    known = np.isfinite(pairs).all(axis=0)
-    return BurdenReference(*np.clip(pairs[:, known], 0, 1))
-
-
 def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
     """Write report.html and run.json."""
     simulated, provenance = "simulated" in run.store.obs_columns, describe_run(run)
@@ -305,9 +242,8 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
 
 def describe_run(run: Run) -> dict[str, Any]:
     """Return what repeats the run: options, bundle, input and program; names of files, never paths."""
-    options = {k: v.name if isinstance(v, Path) else v for k, v in asdict(run.config).items()}
     return {
-        "options": options,
+        "options": plain_options(run.config),
         "bundle_digest": run.bundle.digest,
         "input": run.store.fingerprint(),
         "device": str(run.predictor.device),

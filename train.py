@@ -7,13 +7,14 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import yaml
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger
 from torch import Tensor
@@ -27,7 +28,7 @@ from model.calibration import burden_reference, calibration_metrics, fit_tempera
 from model.network import Network, NetworkConfig
 from model.training import OptimisationConfig, TrainingModule
 from model.tree import LabelTree
-from schema.command import parse_config, run_command
+from schema.command import parse_config, plain_options, run_command
 from schema.labels import UNLABELLED
 from schema.outputs import claim_empty
 from schema.provenance import describe_program
@@ -218,7 +219,7 @@ def _wandb_logger(config: TrainConfig) -> Logger:
         name=config.tracking.name or config.output.name,
         dir=config.output,
         mode="online" if mode == "online" else "offline",
-        config=_plain(asdict(config)),
+        config=plain_options(config),
         settings=wandb.Settings(console="off", silent=True, x_disable_meta=True, x_disable_stats=True, save_code=False),
     )
     return WandbLogger(experiment=run)
@@ -227,7 +228,9 @@ def _wandb_logger(config: TrainConfig) -> Logger:
 def write_run_files(cells: CellDataModule, config: TrainConfig) -> None:
     """Write the resolved config and the split into the run folder."""
     config.output.mkdir(parents=True, exist_ok=True)
-    (config.output / "config.yaml").write_text(_to_yaml(_plain(asdict(config), keep_paths=True)), encoding="utf-8")
+    (config.output / "config.yaml").write_text(
+        yaml.safe_dump(plain_options(config, keep_paths=True), sort_keys=False), encoding="utf-8"
+    )
     table = cells.samples.drop(columns="file")
     if cells.scale is not None:
         names = [level.name for level in cells.scale.levels]
@@ -281,30 +284,11 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         provenance={
             "seed": config.seed,
             "program": describe_program(),
-            "config": _plain(asdict(config)),
+            "config": plain_options(config),
             "data": [file.store.fingerprint() for file in cells.files],
             "split": {name: int(n) for name, n in cells.samples["split"].value_counts().items()},
         },
     )
-
-
-def _plain(value: Any, *, keep_paths: bool = False) -> Any:
-    """Return a config as plain lists and strings; paths as names only unless asked."""
-    if isinstance(value, dict):
-        return {k: _plain(v, keep_paths=keep_paths) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(v, keep_paths=keep_paths) for v in value]
-    if isinstance(value, Path):
-        return str(value) if keep_paths else value.name
-    if isinstance(value, str) and not keep_paths and "/" in value:
-        return Path(value).name
-    return value
-
-
-def _to_yaml(content: Any) -> str:
-    import yaml
-
-    return yaml.safe_dump(content, sort_keys=False)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jsonargparse
 
@@ -78,6 +78,19 @@ def parse_config(
             fix="See --help.",
         ) from error
     return config_class(**{k: v for k, v in vars(options).items() if k != "config"})
+
+
+def plain_options(config: Any, *, keep_paths: bool = False) -> Any:
+    """Return a config as plain mappings, lists and texts; folders are left out of paths unless they are to be kept."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {
+            f.name: plain_options(getattr(config, f.name), keep_paths=keep_paths) for f in dataclasses.fields(config)
+        }
+    if isinstance(config, tuple):
+        return [plain_options(value, keep_paths=keep_paths) for value in config]
+    if isinstance(config, str | Path) and not keep_paths:
+        return Path(config).name if "/" in str(config) else str(config)
+    return str(config) if isinstance(config, Path) else config
 
 
 class WarningCollector(logging.Handler):

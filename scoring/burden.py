@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,12 @@ class BurdenReference:
     def n_donors(self) -> int:
         """Number of donors."""
         return len(self.sensitivity)
+
+    @classmethod
+    def of_rates(cls, sensitivity: Sequence[float], false_positive: Sequence[float]) -> BurdenReference:
+        """Return the donors that had both neutrophils and other cells; NaN marks what a donor did not have."""
+        pairs = np.array([sensitivity, false_positive], dtype=np.float64)
+        return cls(*np.clip(pairs[:, np.isfinite(pairs).all(axis=0)], 0, 1))
 
     @classmethod
     def empty(cls) -> BurdenReference:

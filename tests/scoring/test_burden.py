@@ -213,3 +213,9 @@ def test_a_reference_is_one_finite_pair_per_donor(rates):
 def test_a_config_that_gives_no_interval_is_a_usage_error(option):
     with pytest.raises(UsageError, match=rf"burden\.{next(iter(option))}"):
         BurdenConfig(**option)
+
+
+def test_donors_without_neutrophils_or_other_cells_are_no_reference():
+    reference = BurdenReference.of_rates([0.9, float("nan"), 0.8], [0.01, 0.02, float("nan")])
+    assert reference.sensitivity.tolist() == [0.9]
+    assert reference.false_positive.tolist() == [0.01]

@@ -13,11 +13,11 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from datamodules.simulated_cohort import SimulatedSample, plan_samples
-from datamodules.simulated_file import CountsFile, new_counts_file
-from datamodules.simulated_sample import SampleSimulator, called_barcodes
-from datamodules.simulated_truth import STAGE_SCALE, SampleTruth, build_obs, sample_table
-from datamodules.simulation_config import SimulationConfig
+from datamodules.simulation.cohort import SimulatedSample, plan_samples
+from datamodules.simulation.config import SimulationConfig
+from datamodules.simulation.file import CountsFile, new_counts_file
+from datamodules.simulation.sample import SampleSimulator, called_barcodes
+from datamodules.simulation.truth import STAGE_SCALE, SampleTruth, build_obs, sample_table
 from schema.command import parse_config, run_command
 from schema.errors import OutputError
 from schema.labels import CellOntology

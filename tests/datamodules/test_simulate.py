@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.simulate import simulate
-from datamodules.simulation_config import SimulationConfig
+from datamodules.simulation.config import SimulationConfig
 from schema.errors import OutputError, UsageError
 from schema.genes import find_species
 from schema.stages import StageScale

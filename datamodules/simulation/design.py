@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-DESIGN_FILE = Path(__file__).with_name("simulated_programmes.yaml")
+DESIGN_FILE = Path(__file__).with_name("programmes.yaml")
 N_STAGES = 5
 """Stages of the simulated cohort: the first levels of the scale mouse_carcinogenesis, normal to late carcinoma."""
 
@@ -55,7 +55,7 @@ class Interaction:
 
 @dataclass(frozen=True, kw_only=True)
 class TissueDesign:
-    """The whole design, read from `simulated_programmes.yaml`.
+    """The whole design, read from `programmes.yaml`.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datamodules.simulated_cohort import SimulatedSample
+from datamodules.simulation.cohort import SimulatedSample
 from schema.labels import CellOntology
 from schema.stages import StageScale
 

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from datamodules.simulated_design import DESIGN_FILE, TissueDesign
+from datamodules.simulation.design import DESIGN_FILE, TissueDesign
 
 ABSENT_FROM_MAMMARY_TUMORS = {"AMBIENT", "DOUBLET"}  # droplets, made from the others
 

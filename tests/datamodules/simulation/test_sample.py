@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from datamodules.simulated_cohort import SimulatedSample
-from datamodules.simulated_sample import SampleSimulator, called_barcodes, sum_parts
-from datamodules.simulation_config import SimulationConfig
+from datamodules.simulation.cohort import SimulatedSample
+from datamodules.simulation.config import SimulationConfig
+from datamodules.simulation.sample import SampleSimulator, called_barcodes, sum_parts
 
 
 def simulator(ontology, **options):

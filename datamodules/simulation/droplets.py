@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.simulated_cells import draw_cells
-from datamodules.simulated_cohort import draw_composition, draw_subset_shares
-from datamodules.simulated_design import TypeDesign
-from datamodules.simulated_tissue import Tissue
+from datamodules.simulation.cells import draw_cells
+from datamodules.simulation.cohort import draw_composition, draw_subset_shares
+from datamodules.simulation.design import TypeDesign
+from datamodules.simulation.tissue import Tissue
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

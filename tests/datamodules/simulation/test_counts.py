@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datamodules.simulated_counts import draw_counts
+from datamodules.simulation.counts import draw_counts
 
 
 def test_counts_follow_the_negative_binomial_of_scipy():

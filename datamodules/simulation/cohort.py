@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.simulated_design import N_STAGES, SubsetDesign, TissueDesign
+from datamodules.simulation.design import N_STAGES, SubsetDesign, TissueDesign
 
 Doubles = npt.NDArray[np.float64]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from datamodules.simulated_design import TissueDesign
-from datamodules.simulated_droplets import Droplets, add_ambient, draw_droplets, expected_counts
-from datamodules.simulated_tissue import build_tissue
+from datamodules.simulation.design import TissueDesign
+from datamodules.simulation.droplets import Droplets, add_ambient, draw_droplets, expected_counts
+from datamodules.simulation.tissue import build_tissue
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from datamodules.simulated_cells import draw_cells
-from datamodules.simulated_design import TissueDesign
-from datamodules.simulated_tissue import build_tissue
+from datamodules.simulation.cells import draw_cells
+from datamodules.simulation.design import TissueDesign
+from datamodules.simulation.tissue import build_tissue
 
 N_CELLS = 4_000
 

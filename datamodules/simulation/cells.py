@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.simulated_design import SubsetDesign, TypeDesign
-from datamodules.simulated_tissue import Tissue
+from datamodules.simulation.design import SubsetDesign, TypeDesign
+from datamodules.simulation.tissue import Tissue
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from datamodules.simulated_cohort import draw_composition, draw_subset_shares, plan_samples
-from datamodules.simulated_design import TissueDesign
+from datamodules.simulation.cohort import draw_composition, draw_subset_shares, plan_samples
+from datamodules.simulation.design import TissueDesign
 
 
 def test_every_study_has_every_stage_with_its_own_mice():

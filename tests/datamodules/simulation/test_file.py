@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from datamodules.simulated_file import new_counts_file
+from datamodules.simulation.file import new_counts_file
 from schema.errors import OutputError
 
 COUNTS = np.array([[11, 0, 13], [0, 0, 0], [31, 32, 0], [0, 42, 43]], dtype=np.float32)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from datamodules.simulated_design import TissueDesign
-from datamodules.simulated_tissue import build_tissue, gene_names, jitter_topics, shift_topics
+from datamodules.simulation.design import TissueDesign
+from datamodules.simulation.tissue import build_tissue, gene_names, jitter_topics, shift_topics
 from schema.genes import find_species
 
 

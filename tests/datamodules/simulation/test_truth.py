@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from datamodules.simulated_cohort import SimulatedSample
-from datamodules.simulated_truth import SampleTruth, build_obs, burden_percent, sample_table
+from datamodules.simulation.cohort import SimulatedSample
+from datamodules.simulation.truth import SampleTruth, build_obs, burden_percent, sample_table
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.simulated_design import SubsetDesign, TissueDesign, TypeDesign
+from datamodules.simulation.design import SubsetDesign, TissueDesign, TypeDesign
 from schema.labels import CellOntology
 
 Floats = npt.NDArray[np.float32]

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from datamodules.simulated_cohort import MIDDLE_STAGE, N_STUDIES, STUDY_DEPTH, SimulatedSample
-from datamodules.simulated_counts import draw_counts
-from datamodules.simulated_design import TissueDesign
-from datamodules.simulated_droplets import Droplets, add_ambient, draw_droplets, expected_counts
-from datamodules.simulated_tissue import build_tissue, jitter_topics, shift_topics
-from datamodules.simulation_config import SimulationConfig
+from datamodules.simulation.cohort import MIDDLE_STAGE, N_STUDIES, STUDY_DEPTH, SimulatedSample
+from datamodules.simulation.config import SimulationConfig
+from datamodules.simulation.counts import draw_counts
+from datamodules.simulation.design import TissueDesign
+from datamodules.simulation.droplets import Droplets, add_ambient, draw_droplets, expected_counts
+from datamodules.simulation.tissue import build_tissue, jitter_topics, shift_topics
 from schema.labels import CellOntology
 
 BLOCK = 64

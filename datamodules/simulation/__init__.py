@@ -1,0 +1,1 @@
+"""The staged cohort that `datamodules.simulate` writes: design, tissue, droplets, counts and truth."""

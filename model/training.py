@@ -39,8 +39,8 @@ class OptimisationConfig:
     """Weight of the stage loss."""
     stage_trains_encoder: bool = False
     """Whether the stage loss also moves the encoder; off, it moves the stage head alone."""
-    thin_share: float = 0.3
-    """Share of cells thinned to a poor droplet's depth in each training batch."""
+    thin_share: float = 0.0
+    """Share of cells thinned to a poor droplet's depth in each training batch; off, see docs/log.md of 2026-11-22."""
     thin_min: float = 150.0
     """Lowest target of thinning, UMI."""
     thin_max: float = 1000.0

@@ -94,6 +94,7 @@ def predict(config: PredictConfig) -> list[Path]:
     bundle = load_bundle(config.bundle)
     with collected_warnings() as warned, open_store(config.input, layer=config.layer) as store:
         run = Run(bundle, store, config)
+        config.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
             draft = Path(scratch)
             run.write(draft)

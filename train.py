@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -9,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -226,8 +227,9 @@ def _wandb_logger(config: TrainConfig) -> Logger:
 
 
 def write_run_files(cells: CellDataModule, config: TrainConfig) -> None:
-    """Write the resolved config and the split into the run folder."""
+    """Write the resolved config, where everything comes from, and the split into the run folder."""
     config.output.mkdir(parents=True, exist_ok=True)
+    (config.output / "provenance.json").write_text(json.dumps(provenance(cells, config), indent=1), encoding="utf-8")
     (config.output / "config.yaml").write_text(
         yaml.safe_dump(plain_options(config, keep_paths=True), sort_keys=False), encoding="utf-8"
     )
@@ -281,14 +283,19 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         reference=reference,
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
         metrics=metrics,
-        provenance={
-            "seed": config.seed,
-            "program": describe_program(),
-            "config": plain_options(config),
-            "data": [file.store.fingerprint() for file in cells.files],
-            "split": {name: int(n) for name, n in cells.samples["split"].value_counts().items()},
-        },
+        provenance=provenance(cells, config),
     )
+
+
+def provenance(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
+    """Return what makes the run again: seed, versions, commit, config, fingerprints of the data, samples by split."""
+    return {
+        "seed": config.seed,
+        "program": describe_program(),
+        "config": plain_options(config),
+        "data": [file.store.fingerprint() for file in cells.files],
+        "samples": {str(name): int(n) for name, n in cells.samples["split"].value_counts().items()},
+    }
 
 
 def main() -> None:

@@ -81,6 +81,7 @@ class TrainingModule(pl.LightningModule):
         self.network, self.config = network, config
         self.tree = LabelTree(ontology)
         self.register_buffer("sample_stage", sample_stage, persistent=False)
+        self.train_metrics = CellTypeMetrics(ontology, "train")
         self.cell_metrics = CellTypeMetrics(ontology, "val")
         head = network.stage_head
         self.stage_metrics = StageMetrics(len(head.thresholds()) + 1, "val") if head is not None else None
@@ -92,12 +93,18 @@ class TrainingModule(pl.LightningModule):
         cells = thin(batch["cells"], share=config.thin_share, min_counts=config.thin_min, max_counts=config.thin_max)
         logits = self.network(cells).logits
         cell_loss = hierarchical_cross_entropy(logits, cells.cell_type, self.tree, config.ancestor_weight)
+        self.train_metrics.update(logits.detach(), cells.cell_type, self.tree)
         self.log("train/cell_type/loss", cell_loss, prog_bar=True, batch_size=cells.n_cells)
         if "bags" not in batch:
             return cell_loss
         stage_loss = self._stage_loss(batch["bags"])
         self.log("train/tumor_stage/loss", stage_loss, prog_bar=True, batch_size=batch["bags"].n_cells)
         return cell_loss + config.stage_weight * stage_loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log how the training cells were called on the way; dropout was on."""
+        self.log_dict(self.train_metrics.compute())
+        self.train_metrics.reset()
 
     def on_validation_epoch_start(self) -> None:
         """Begin new counts."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import jsonargparse
 
-from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, NeutrostageError, UsageError
+from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, InsufficientMemoryError, NeutrostageError, UsageError
 
 Config = TypeVar("Config")
 
@@ -34,6 +34,12 @@ def run_command(name: str, main: Callable[[], None]) -> int:
     except NeutrostageError as error:
         sys.stderr.write(f"{name}: error: {error}\n")
         return error.exit_code
+    except MemoryError:
+        shortage = InsufficientMemoryError(
+            "the machine must have enough memory", got="too little", where="this run", fix="Lower --batch_size."
+        )
+        sys.stderr.write(f"{name}: error: {shortage}\n")
+        return shortage.exit_code
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         return EXIT_INTERRUPTED

@@ -45,13 +45,13 @@ def claim_files(folder: Path, names: Sequence[str], *, overwrite: bool) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that is none, or whose parent cannot be written."""
+    """Refuse a folder that is none, or that could not be made; nothing is made yet."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent):
-            pass
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(folder.name)
+        nearest = next(parent for parent in folder.absolute().parents if parent.exists())
+        with tempfile.TemporaryDirectory(dir=nearest):
+            pass
     except OSError as error:
         raise OutputError(
             "the output folder must be writable",

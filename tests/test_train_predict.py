@@ -68,8 +68,11 @@ def test_a_run_folder_tells_how_it_was_made(run, cohort):
     assert set(split["split"]) == {"train", "val"}
     assert not set(split["donor_id"][split["split"] == "train"]) & set(split["donor_id"][split["split"] == "val"])
     assert "data:" in (run / "config.yaml").read_text()
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert {"seed", "program", "config", "data", "samples"} == set(provenance)
     metrics = pd.read_csv(run / "log/metrics.csv")
-    assert {"val/cell_type/f1_macro", "val/tumor_stage/quadratic_kappa", "train/cell_type/loss"} <= set(metrics.columns)
+    heads = {f"{split}/cell_type/f1_macro" for split in ("train", "val")} | {"val/tumor_stage/quadratic_kappa"}
+    assert heads | {"train/cell_type/loss", "train/tumor_stage/loss"} <= set(metrics.columns)
     losses = metrics["train/cell_type/loss"].dropna()
     assert losses.iloc[-1] < losses.iloc[0]
     bundle = load_bundle(run / "bundle")

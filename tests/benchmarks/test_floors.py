@@ -1,10 +1,12 @@
+import json
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from benchmarks.floors import FLOORS, training_cells
+from benchmarks.floors import FLOORS, main, training_cells
 from benchmarks.joint import log_scaled, shown_genes
 
 
@@ -50,3 +52,15 @@ def test_test_donors_and_unlabelled_cells_train_no_floor(tmp_path):
     cells.write_h5ad(tmp_path / "cells.h5ad")
     (part,) = training_cells([tmp_path / "cells.h5ad"], ["d2"])
     assert list(part.obs_names) == ["c0", "c2"]
+
+
+def test_the_command_writes_probabilities_of_the_test_cells_and_its_seconds(tmp_path):
+    toy_cells(seed=0).write_h5ad(tmp_path / "train.h5ad")
+    toy_cells(n_cells=10, seed=1).write_h5ad(tmp_path / "test.h5ad")
+    paths = ["--train", str(tmp_path / "train.h5ad"), "--test", str(tmp_path / "test.h5ad")]
+    main(["--method", "logistic", *paths, "--output", str(tmp_path / "out")])
+    with np.load(tmp_path / "out.npz") as stored:
+        assert stored["classes"].tolist() == ["B", "NK"]
+        assert (stored["probabilities"].argmax(axis=1) == [1, 0] * 5).all()
+    cost = json.loads((tmp_path / "out.json").read_text())
+    assert (cost["n_cells"], cost["n_genes"]) == (60, 8)

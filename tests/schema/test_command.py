@@ -1,0 +1,85 @@
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from schema.command import collected_warnings, parse_config, plain_options, run_command
+from schema.errors import InputError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """Inner options."""
+
+    size: int = 3
+    """Cells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of a test."""
+
+    source: Path = dataclasses.field(metadata={"help": "a file"})
+    """A file."""
+    inner: Inner = dataclasses.field(default_factory=Inner)
+    """Inner."""
+    names: tuple[str, ...] = ()
+    """Names."""
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (InputError("counts are whole", got="0.5", where="a.h5ad, X", fix="Give raw counts."), 3, "a.h5ad, X"),
+        (MemoryError(), 6, "enough memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_what_ends_a_command_is_one_line_and_a_code(capsys, error, code, text):
+    assert run_command("tool", raising(error)) == code
+    written = capsys.readouterr().err.splitlines()
+    assert len(written) == 1
+    assert written[0].startswith("tool: ")
+    assert text in written[0]
+
+
+def test_a_command_that_ends_well_returns_zero():
+    assert run_command("tool", lambda: None) == 0
+
+
+def test_a_bug_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_command("tool", raising(ZeroDivisionError()))
+
+
+def test_options_come_from_flags_and_a_positional(tmp_path):
+    (tmp_path / "more.yaml").write_text("inner: {size: 5}\nnames: [a, b]\n")
+    options = parse_config(Options, ["in.h5ad", "--config", str(tmp_path / "more.yaml")], positional="source")
+    assert options == Options(source=Path("in.h5ad"), inner=Inner(size=5), names=("a", "b"))
+    with pytest.raises(UsageError, match="size"):
+        parse_config(Options, ["in.h5ad", "--inner.size", "x"], positional="source")
+
+
+def test_plain_options_leave_folders_out_unless_kept():
+    options = Options(source=Path("/data/secret/in.h5ad"), names=("/data/x.h5ad", "b"))
+    assert plain_options(options) == {"source": "in.h5ad", "inner": {"size": 3}, "names": ["x.h5ad", "b"]}
+    assert plain_options(options, keep_paths=True)["source"] == "/data/secret/in.h5ad"
+
+
+def test_warnings_are_counted_once_each():
+    import logging
+
+    with collected_warnings() as collector:
+        for text in ("a", "b", "a"):
+            logging.getLogger("x").warning(text)
+        logging.getLogger("x").info("c")
+    logging.getLogger("x").warning("after")
+    assert collector.lines() == ["a (2 times)", "b"]

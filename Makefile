@@ -4,6 +4,9 @@ BIN := .venv/bin
 REAL_DATA ?= $(or $(NEUTROSTAGE_REAL_DATA),../shared/data)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
+# threads that wait give way instead of spinning, so that a shared machine is not several times slower
+export OMP_WAIT_POLICY ?= passive
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check real bench format clean
 

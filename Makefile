@@ -23,7 +23,7 @@ help: ## list the commands
 
 demo: .venv/installed ## simulate a staged cohort, train, predict unseen mice, burden and report (runs/demo)
 	rm -rf runs/demo runs/demo_data
-	$(BIN)/python -m datamodules.simulate --output runs/demo_data
+	$(BIN)/python -m datamodules.simulate --output runs/demo_data --n_mice 3 --n_cells 600
 	$(BIN)/python train.py --config configs/demo.yaml --output runs/demo
 	$(BIN)/python predict.py runs/demo_data/held_out_simulated.h5ad --bundle runs/demo/bundle --output runs/demo/predictions
 	$(BIN)/python -m benchmarks.demo --run runs/demo --truth runs/demo_data/held_out_simulated.h5ad

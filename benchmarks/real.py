@@ -108,7 +108,7 @@ def page(results: Results, ontology: CellOntology) -> str:
         human_table=human_table(human, samples),
         lineage_table=class_table(human, "lineage"),
         human_type_table=class_table([block for block in human if block.method == NETWORK], "type"),
-        flags="; ".join(sorted(set(samples.loc[samples["study"] == WU.name, "flags"]))),
+        flags=samples.loc[(samples["study"] == WU.name) & (samples["orthologs"] == "rule"), "flags"].iloc[0],
         breast_table=breast_table(breast),
     )
 

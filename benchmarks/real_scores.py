@@ -23,7 +23,7 @@ LINEAGES = {
     "L1_MYE": "myeloid",
     "L1_LYM": "lymphoid",
 }
-SHOWN = {"ZT": "T", **{state: state.removeprefix("Z") for state in STATES}}
+SHOWN = LINEAGES | {"ZT": "T", **{state: state.removeprefix("Z") for state in STATES}}
 """Names of nodes in the tables, where the id would not be understood."""
 
 

@@ -99,6 +99,6 @@ def test_the_page_fills_every_place_and_can_be_written_again(mouse_calls, breast
     Results(mice, costs, pd.concat([breast_calls, lung]), samples, origin).save(tmp_path)
     text = page(Results.load(tmp_path), ontology)
     assert "2026-01-01, commit abc" in text
-    assert "Flags: too few." in text
+    assert "by the symbol rule: too few." in text
     assert "{" not in text
     assert plain(Results.load(tmp_path), ontology)["mouse"][0]["f1"] == 1.0

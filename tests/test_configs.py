@@ -47,3 +47,10 @@ def test_label_trees_load(path):
 def test_wrong_options_are_one_usage_error(arguments, message):
     with pytest.raises(UsageError, match=message):
         parse_config(TrainConfig, arguments)
+
+
+def test_several_files_are_a_list():
+    arguments = ["--output", "o", "--data.files", "[a.h5ad, b.zarr]", "--split.test_donors", "[m1, m2]"]
+    config = parse_config(TrainConfig, arguments)
+    assert config.data.files == ("a.h5ad", "b.zarr")
+    assert config.split.test_donors == ("m1", "m2")

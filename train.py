@@ -212,7 +212,7 @@ def _wandb_logger(config: TrainConfig) -> Logger:
     from pytorch_lightning.loggers import WandbLogger
 
     mode = config.tracking.mode
-    if mode == "online" and not wandb.api.api_key:
+    if mode == "online" and not wandb.login(prompt=False):
         logger.warning("Weights & Biases has no key (set WANDB_API_KEY): this run is logged offline")
         mode = "offline"
     run = wandb.init(

@@ -1,7 +1,9 @@
 """The whole route on a small simulated cohort: train, predict, read what was written, and the errors on the way."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -306,3 +308,26 @@ def test_a_cellxgene_file_trains_with_no_map(cohort, tmp_path):
     assert bundle.provenance["data"][0]["counts_location"] == "raw/X"
     assert bundle.vocabulary.symbols[0] in set(symbols)
     assert bundle.vocabulary.ids[0].startswith("ENSMUSG")
+
+
+def test_tracking_online_without_a_key_goes_offline_and_asks_nothing(cohort, tmp_path, monkeypatch):
+    """In a subprocess, because Weights & Biases keeps a service of its own."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    arguments = ["--config", "configs/debug.yaml", "--data.files", str(cohort[0]), "--tracking.mode", "online"]
+    done = subprocess.run(
+        [sys.executable, "train.py", *arguments, "--output", str(tmp_path / "run")],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "this run is logged offline" in done.stderr
+    assert done.stdout.splitlines() == [str(tmp_path / "run/bundle")]
+    assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+    assert (tmp_path / "run/log/metrics.csv").exists()

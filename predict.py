@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ from datamodules.store import CellStore, open_store
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
 from schema.command import collected_warnings, parse_config, plain_options, run_command
-from schema.errors import UsageError
+from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
 from schema.predictions import cells_schema, sample_columns, write_samples
 from schema.provenance import describe_program
@@ -36,6 +37,8 @@ from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.truth import true_burden
+
+logger = logging.getLogger(__name__)
 
 LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
 """Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
@@ -108,6 +111,10 @@ class Run:
     def __init__(self, bundle: Bundle, store: CellStore, config: PredictConfig) -> None:
         self.bundle, self.store, self.config = bundle, store, config
         self.ontology = bundle.ontology
+        if store.n_cells == 0:
+            raise InputError("there must be cells to annotate", got="none", where=store.name, fix="Check the file.")
+        if not bundle.is_calibrated:
+            logger.warning("The bundle was trained without held-out donors: its probabilities are not calibrated")
         self.coverage = cover(store, bundle.vocabulary, orthologs=config.orthologs, min_share=config.min_genes_found)
         sample = sample_of_cells(store, config.sample_column)
         self.sample_ids = [str(name) for name in sample.categories]
@@ -181,7 +188,7 @@ class Run:
             "bundle_digest": self.bundle.digest,
             "probability_columns": np.array([leaf.id for leaf in leaves], dtype=object),
             "probability_names": np.array([leaf.name for leaf in leaves], dtype=object),
-            "probabilities_are_calibrated": True,
+            "probabilities_are_calibrated": self.bundle.is_calibrated,
             "genes": dict(self.coverage.words),
             "program": describe_program(),
         }
@@ -257,6 +264,8 @@ def simulated_truth(run: Run) -> pd.DataFrame | None:
     if not {"true_cell_type_id", "tumor_stage", "neutrophils_lost"} <= set(run.store.obs_columns):
         return None
     kind, stage, lost = (run.store.obs(name) for name in ("true_cell_type_id", "tumor_stage", "neutrophils_lost"))
+    if not set(kind.categories) <= set(run.ontology.index_by_id):
+        return None
     node = np.array([run.ontology.index_by_id[name] for name in kind.categories])[kind.codes]
     return true_burden(
         run.sample,

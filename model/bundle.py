@@ -80,6 +80,11 @@ class Bundle:
     digest: str = field(default="")
 
     @property
+    def is_calibrated(self) -> bool:
+        """Whether there were held-out donors to fit temperatures and error rates on."""
+        return len(self.reference["sensitivity"]) > 0
+
+    @property
     def knows_neutrophils(self) -> bool:
         """Whether any training cell was labelled at or below neutrophil."""
         below = self.ontology.below(self.ontology.roles.neutrophil)

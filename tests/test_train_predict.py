@@ -208,6 +208,21 @@ def test_a_cell_without_counts_is_kept_and_not_called(cohort, run, tmp_path):
     )
 
 
+def test_a_file_without_cells_is_refused(cohort, run, tmp_path):
+    ad.read_h5ad(cohort[1])[:0].copy().write_h5ad(tmp_path / "none.h5ad")
+    with pytest.raises(InputError, match=r"none\.h5ad"):
+        predict.predict(predict_config(tmp_path / "none.h5ad", run, tmp_path / "out"))
+
+
+def test_without_held_out_donors_the_report_says_not_calibrated(cohort, tmp_path):
+    config = train_config(cohort, tmp_path / "run", "--split.val_share", "0", "--trainer.max_epochs", "1")
+    train.train(config)
+    assert not load_bundle(tmp_path / "run/bundle").is_calibrated
+    predict.predict(predict_config(cohort[1], tmp_path / "run", tmp_path / "out"))
+    assert "not calibrated" in (tmp_path / "out/report.html").read_text()
+    assert not ad.read_h5ad(tmp_path / "out/annotated.h5ad").uns["neutrostage"]["probabilities_are_calibrated"]
+
+
 def test_a_used_run_folder_is_refused(cohort, run):
     with pytest.raises(OutputError, match="written once"):
         train.train(train_config(cohort, run))

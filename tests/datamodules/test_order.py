@@ -47,6 +47,16 @@ def test_every_row_comes_once_per_epoch_over_all_ranks(world):
     assert len(set(counts)) == 1
 
 
+def test_ranks_get_equal_parts_of_every_file():
+    blocks = blocks_of([160, 160, 160])
+    for rank in range(2):
+        rows = all_rows(
+            shuffled_windows(blocks, batch_size=16, window_rows=64, share=Share(seed=1, rank=rank, world=2))
+        )
+        assert len(rows) == 240
+        assert min(np.bincount([file for file, _ in rows], minlength=3)) > 40
+
+
 def test_batches_are_at_most_the_batch_size_and_nearly_equal():
     windows = shuffled_windows(blocks_of([1000]), batch_size=32, window_rows=256, share=Share(seed=0))
     sizes = [len(batch) for window in windows for batch in window.batches]
@@ -63,6 +73,16 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert order(0, 3) == order(0, 3)
     assert order(0, 3) != order(0, 4)
     assert order(0, 3) != order(1, 3)
+
+
+def test_blocks_themselves_are_read_in_a_new_order_each_epoch():
+    def blocks(epoch):
+        share = Share(seed=0, epoch=epoch)
+        windows = shuffled_windows(blocks_of([300]), batch_size=16, window_rows=64, share=share)
+        return [block for window in windows for block in window.blocks]
+
+    assert blocks(0) != blocks(1)
+    assert sorted(blocks(0)) == sorted(blocks(1))
 
 
 def test_batches_of_a_label_sorted_file_are_mixed():

@@ -2,16 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 REAL_DATA ?= $(or $(NEUTROSTAGE_REAL_DATA),../shared/data)
+PYTHON312 ?= python3.12
+QUICK ?=
+RESULTS := $(if $(QUICK),runs/quick,docs/results)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 # threads that wait give way instead of spinning, so that a shared machine is not several times slower
 export OMP_WAIT_POLICY ?= passive
+# 1: benchmarks take a quick setting, and their pages go to runs/quick
+export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench format clean
+.PHONY: help demo test check real bench bench-loader bench-step bench-memory format clean
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,6 +24,10 @@ help: ## list the commands
 	@# torch first and alone, so that a CPU build already on the machine is not replaced by a CUDA one
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+.venv/bench: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --group bench
 	touch $@
 
 demo: .venv/installed ## simulate a staged cohort, train, predict unseen mice, burden and report (runs/demo)
@@ -43,6 +52,15 @@ real: .venv/installed ## train and test on real data (REAL_DATA=folder), table i
 
 bench: .venv/installed ## measure how many orthologs the symbol rule gets right, table in docs/results
 	$(BIN)/python -m benchmarks.orthologs --data $(REAL_DATA) --output docs/results
+
+bench-loader: .venv/bench ## measure loaders and peers, table in docs/results/loader.md (LARGE=1: a million cells)
+	$(BIN)/python -m benchmarks.loader --output $(RESULTS) --python312 $(PYTHON312) $(if $(LARGE),--large)
+
+bench-step: .venv/installed ## measure whole steps of training and prediction, table in docs/results/step.md
+	$(BIN)/python -m benchmarks.step --output $(RESULTS)
+
+bench-memory: .venv/installed ## measure peak memory against cells, table in docs/results/memory.md
+	$(BIN)/python -m benchmarks.memory --output $(RESULTS)
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

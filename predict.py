@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 from datamodules.annotated import AnnotatedWriter
 from datamodules.coverage import cover
 from datamodules.memory import AnnData, open_anndata
-from datamodules.order import RowBlock, sequential_windows
-from datamodules.read import SourceFile, read_ahead
+from datamodules.order import SequentialPlan
+from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
+from datamodules.sources import SourceFile
 from datamodules.store import CellStore, open_store
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
-from schema.command import collected_warnings, parse_config, plain_options, run_command
+from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
 from schema.predictions import cells_schema, sample_columns, write_samples
@@ -131,13 +132,13 @@ class Run:
     def blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, CellCalls, pd.DataFrame]]:
         """Yield, in row order, first row, latent, probabilities, calls and the rows of cells.parquet."""
         source = SourceFile.unlabelled(self.store, self.coverage.match, self.sample)
-        size = self.config.batch_size
-        rows = [RowBlock(0, at, min(at + size, self.store.n_cells)) for at in range(0, self.store.n_cells, size)]
-        for batch in read_ahead([source], sequential_windows(rows, batch_size=size)):
+        plan = SequentialPlan([self.store.n_cells], self.config.batch_size)
+        rows = np.arange(self.store.n_cells)
+        for batch in read_batches([source], [rows], plan, device=self.predictor.device):
             latent, probabilities = self.predictor.predict(batch)
             calls = call_cells(probabilities, self.ontology)
-            sample, start = batch.sample.numpy(), int(batch.row[0])
-            library_size, n_genes = batch.library_size.numpy(), batch.indptr.diff().numpy().astype(np.int32)
+            sample, start = batch.sample.cpu().numpy(), int(batch.row[0])
+            library_size, n_genes = batch.library_size.cpu().numpy(), batch.indptr.diff().cpu().numpy().astype(np.int32)
             self.burden.update(sample, calls.neutrophil, calls.denominator)
             self.facts.update(sample, library_size, n_genes, probabilities)
             drawn = self.drawn[(self.drawn >= start) & (self.drawn < start + len(sample))] - start
@@ -239,7 +240,7 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             embedding=run.picture(),
             coverage=run.coverage.words,
             warnings=warnings,
-            provenance=_flat(provenance),
+            provenance=flat_options(provenance),
             truth=simulated_truth(run) if simulated else None,
         )
     )
@@ -311,14 +312,6 @@ def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_
             adata.obs[name] = values
         adata.uns["neutrostage"] = run.uns()
         return run.sample_table()
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested options as one table of texts."""
-    rows: dict[str, str] = {}
-    for name, value in content.items():
-        rows |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: str(value)}
-    return rows
 
 
 def main() -> None:

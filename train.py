@@ -16,25 +16,39 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, Checkpoint, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger
 from torch import Tensor
 
-from datamodules.cells import CellDataModule, DataConfig
-from datamodules.order import cut_into_blocks, sequential_windows
-from datamodules.read import read_ahead
+from datamodules.cells import CellDataModule
+from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
 from model.bundle import Bundle, save_bundle
 from model.calibration import burden_reference, calibration_metrics, fit_temperatures
 from model.network import Network, NetworkConfig
+from model.prior import leaf_prior
 from model.training import OptimisationConfig, TrainingModule
 from model.tree import LabelTree
-from schema.command import parse_config, plain_options, run_command
+from schema.command import flat_options, parse_config, plain_options, run_command
+from schema.errors import UsageError
 from schema.labels import UNLABELLED
 from schema.outputs import claim_empty
 from schema.provenance import describe_program
 
 logger = logging.getLogger(__name__)
+
+
+CONFIG = "config.yaml"
+"""The resolved config, in the run folder."""
+
+LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
+"""What a run goes on from, in its folder."""
+
+_MAY_CHANGE = (
+    *("output", "resume", "tracking.", "data.threads"),
+    *("trainer.accelerator", "trainer.devices", "trainer.nodes", "trainer.checkpoint_steps", "trainer.progress_bar"),
+)
+"""Beginnings of options that may differ when a run goes on; that the number of processes does not, the data see to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +67,8 @@ class TrainerConfig:
     """Arithmetic of the network."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient."""
+    checkpoint_steps: int = 1000
+    """Steps between the checkpoints that a run goes on from; one is also written after each epoch."""
     progress_bar: bool = True
     """Whether to show a progress bar on stderr, where that is a terminal."""
 
@@ -89,6 +105,8 @@ class TrainConfig:
     """Experiment log."""
     seed: int = 0
     """Seed of split, order, initial weights and augmentation."""
+    resume: bool = False
+    """Go on from the last checkpoint in the run folder, with the config that it was begun with."""
 
 
 def train(config: TrainConfig) -> Path:
@@ -100,34 +118,72 @@ def train(config: TrainConfig) -> Path:
         If config, data or output folder do not allow a right result.
     """
     quieten_lightning()
-    if _is_first_process():
+    checkpoint = checkpoint_to_resume(config) if config.resume else None
+    if _is_first_process() and not config.resume:
         claim_empty(config.output)
     pl.seed_everything(config.seed, verbose=False)
     cells = CellDataModule(config.data, config.split, config.seed)
     cells.prepare()
-    module = TrainingModule(
-        build_network(cells, config.network), cells.ontology, cells.sample_stage, config.optimisation
-    )
-    if _is_first_process():
+    trainer = build_trainer(config, has_validation=any(cells.dataset.n_rows("val")))
+    module = build_module(cells, config, trainer.world_size)
+    if _is_first_process() and not config.resume:
         write_run_files(cells, config)
-    trainer = build_trainer(config, has_validation=any(len(rows) for rows in cells.rows("val")))
-    trainer.fit(module, datamodule=cells)
+    trainer.fit(module, datamodule=cells, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         load_best(module, trainer)
         save_bundle(calibrated_bundle(module.network.eval(), cells, config), config.output / "bundle")
     return config.output / "bundle"
 
 
+def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> TrainingModule:
+    """Return what Lightning trains, for this many processes."""
+    return TrainingModule(
+        build_network(cells, config.network),
+        cells.dataset.ontology,
+        cells.dataset.sample_stage,
+        config.optimisation,
+        seed=config.seed,
+        n_steps=cells.n_training_batches(world) * config.trainer.max_epochs,
+        label_counts=torch.from_numpy(cells.drawn_labels()),
+    )
+
+
+def checkpoint_to_resume(config: TrainConfig) -> Path:
+    """Return the checkpoint that a run goes on from.
+
+    Raises
+    ------
+    UsageError
+        If there is none, the run is done, or the config is not the one it was begun with.
+    """
+    path, where = config.output / LAST_CHECKPOINT, config.output.name
+    if not path.is_file() or not (config.output / CONFIG).is_file():
+        raise UsageError("a run goes on from its checkpoint", got="none", where=where, fix="Train without --resume.")
+    if (config.output / "bundle").exists():
+        raise UsageError("a finished run is not gone on with", got="a bundle", where=where, fix="Use the bundle.")
+    begun = flat_options(yaml.safe_load((config.output / CONFIG).read_text(encoding="utf-8")))
+    now = flat_options(plain_options(config, keep_paths=True))
+    changed = sorted(name for name in begun.keys() | now.keys() if begun.get(name) != now.get(name))
+    if other := [name for name in changed if not name.startswith(_MAY_CHANGE)]:
+        raise UsageError(
+            "a run goes on with the config that it was begun with",
+            got=f"other values in {', '.join(other)}",
+            where=where,
+            fix=f"Give --config {config.output / CONFIG} --resume true.",
+        )
+    return path
+
+
 def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
     """Return a new network that fits the data and holds what the training donors show: mean expression, stages."""
     network = Network(
-        n_genes=cells.vocabulary.n_genes,
-        n_leaves=len(cells.ontology.leaves),
-        n_stage_levels=len(cells.scale.levels) if cells.scale else None,
+        n_genes=cells.dataset.vocabulary.n_genes,
+        n_leaves=len(cells.dataset.ontology.leaves),
+        n_stage_levels=len(cells.dataset.scale.levels) if cells.dataset.scale else None,
         config=config,
     )
-    network.encoder.gene_mean.copy_(torch.from_numpy(cells.gene_mean))
-    known = cells.training_stages()
+    network.encoder.gene_mean.copy_(torch.from_numpy(cells.dataset.gene_mean))
+    known = cells.dataset.training_stages()
     if network.stage_head is not None and len(known):
         network.stage_head.seen.copy_(torch.tensor([known.min(), known.max()]))
     return network
@@ -140,10 +196,10 @@ def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
         filename="best",
         monitor="val/cell_type/f1_macro" if has_validation else None,
         mode="max",
-        save_last=True,
         enable_version_counter=False,
     )
-    callbacks: list[Callback] = [best, EpochLine(), LearningRateMonitor("epoch")]
+    last = ResumeCheckpoint(config.output / LAST_CHECKPOINT, config.trainer.checkpoint_steps)
+    callbacks: list[Callback] = [EpochLine(), LearningRateMonitor("epoch"), best, last]
     show_bar = config.trainer.progress_bar and sys.stderr.isatty()
     if show_bar:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
@@ -178,9 +234,29 @@ def quieten_lightning() -> None:
         ".*GPU available but not used.*",
         ".*number of training batches.*smaller than the logging interval.*",  # short runs are fine
         ".*sync_dist=True.*",  # torchmetrics has joined the ranks already
+        ".*Checkpoint directory .* exists and is not empty.*",  # a run that goes on
         ".*all_gather is deprecated.*",  # Lightning's own use of a torch function
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+class ResumeCheckpoint(Checkpoint):
+    """Writes what a run goes on from: every so many steps and after each epoch, always to the same file.
+
+    Not on the last step of an epoch: Lightning would take that epoch for done and leave out its validation.
+    """
+
+    def __init__(self, path: Path, every_n_steps: int) -> None:
+        self._path, self._every_n_steps = path, every_n_steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Write, if it is time."""
+        if trainer.global_step % self._every_n_steps == 0 and not trainer.is_last_batch:
+            trainer.save_checkpoint(self._path)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write."""
+        trainer.save_checkpoint(self._path)
 
 
 class EpochLine(Callback):
@@ -194,8 +270,9 @@ class EpochLine(Callback):
 
 
 def build_loggers(config: TrainConfig) -> list[Logger]:
-    """Return the CSV log (log/metrics.csv in the run folder) and, unless off, Weights & Biases."""
-    loggers: list[Logger] = [CSVLogger(config.output, name="log", version="")]
+    """Return the CSV log (log/metrics.csv; log-2 after a resume) and, unless off, Weights & Biases."""
+    n_before = len(list(config.output.glob("log*")))
+    loggers: list[Logger] = [CSVLogger(config.output, name=f"log-{n_before + 1}" if n_before else "log", version="")]
     if config.tracking.mode != "off" and _is_first_process():
         loggers.append(_wandb_logger(config))
     return loggers
@@ -230,12 +307,12 @@ def write_run_files(cells: CellDataModule, config: TrainConfig) -> None:
     """Write the resolved config, where everything comes from, and the split into the run folder."""
     config.output.mkdir(parents=True, exist_ok=True)
     (config.output / "provenance.json").write_text(json.dumps(provenance(cells, config), indent=1), encoding="utf-8")
-    (config.output / "config.yaml").write_text(
+    (config.output / CONFIG).write_text(
         yaml.safe_dump(plain_options(config, keep_paths=True), sort_keys=False), encoding="utf-8"
     )
-    table = cells.samples.drop(columns="file")
-    if cells.scale is not None:
-        names = [level.name for level in cells.scale.levels]
+    table = cells.dataset.samples.drop(columns="file")
+    if cells.dataset.scale is not None:
+        names = [level.name for level in cells.dataset.scale.levels]
         table["tumor_stage"] = [names[code] if code != UNLABELLED else "" for code in table["tumor_stage"]]
     table.to_csv(config.output / "split.csv", index=False)
 
@@ -252,15 +329,13 @@ def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
 @torch.inference_mode()
 def validation_outputs(network: Network, cells: CellDataModule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield logits float `[n_cells, n_leaves]`, labels and samples int64 `[n_cells]` of the validation cells."""
-    size = cells.data.eval_batch_size
-    windows = sequential_windows(cut_into_blocks(cells.rows("val"), size), batch_size=size)
-    for batch in read_ahead(cells.files, windows):
+    for batch in cells.validation_batches():
         yield network(batch).logits.float(), batch.cell_type, batch.sample
 
 
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
     """Fit temperatures on the validation donors and return the bundle."""
-    tree, ontology = LabelTree(cells.ontology), cells.ontology
+    tree, ontology = LabelTree(cells.dataset.ontology), cells.dataset.ontology
     parts = list(validation_outputs(network, cells))
     temperatures = torch.ones(tree.n_levels)
     metrics: dict[str, float] = {}
@@ -270,18 +345,20 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         temperatures = fit_temperatures(logits, label, tree)
         node = tree.node_log_probabilities(logits, temperatures).exp()
         metrics = calibration_metrics(node, label, ontology)
-        donor = torch.from_numpy(cells.samples["donor_id"].astype("category").cat.codes.to_numpy(dtype=np.int64))
+        donors = cells.dataset.samples["donor_id"].astype("category")
+        donor = torch.from_numpy(donors.cat.codes.to_numpy(dtype=np.int64))
         reference = burden_reference(node, label, donor[sample], ontology)
-    counts = cells.training_labels()
+    counts = cells.dataset.training_labels()
     return Bundle(
         network=network,
         config=config.network,
         ontology=ontology,
-        scale=cells.scale,
-        vocabulary=cells.vocabulary,
+        scale=cells.dataset.scale,
+        vocabulary=cells.dataset.vocabulary,
         temperatures=temperatures,
         reference=reference,
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
+        training_prior=leaf_prior(torch.from_numpy(cells.drawn_labels()), ontology),
         metrics=metrics,
         provenance=provenance(cells, config),
     )
@@ -293,8 +370,8 @@ def provenance(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
         "seed": config.seed,
         "program": describe_program(),
         "config": plain_options(config),
-        "data": [file.store.fingerprint() for file in cells.files],
-        "samples": {str(name): int(n) for name, n in cells.samples["split"].value_counts().items()},
+        "data": [file.store.fingerprint() for file in cells.dataset.files],
+        "samples": {str(name): int(n) for name, n in cells.dataset.samples["split"].value_counts().items()},
     }
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,16 @@ def run_measured(command: Sequence[str], log: Path) -> Measured:
     RuntimeError
         If it exits with anything but 0.
     """
-    start = time.perf_counter()
-    with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(list(command), cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    with tempfile.TemporaryDirectory() as scratch, log.open("w", encoding="utf-8") as stream:
+        result = Path(scratch) / "used.json"
+        launch = [sys.executable, "-S", "-E", str(LAUNCHER), str(result), *command]
+        subprocess.run(launch, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, check=True)
+        used = json.loads(result.read_text(encoding="utf-8"))
+    if used["exit"]:
         tail = log.read_text(encoding="utf-8")[-2000:]
-        raise RuntimeError(f"Expected exit 0 but got {process.returncode} from {' '.join(command)}:\n{tail}")
+        raise RuntimeError(f"Expected exit 0 but got {used['exit']} from {' '.join(command)}:\n{tail}")
     per_mib = 2**20 if platform.system() == "Darwin" else 2**10
-    return Measured(time.perf_counter() - start, usage.ru_maxrss / per_mib)
+    return Measured(used["seconds"], used["maxrss"] / per_mib)
 
 
 def python(*arguments: str) -> list[str]:
@@ -65,8 +67,8 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def hardware() -> str:
+def hardware(gpu: str = "no GPU") -> str:
     """Return what the numbers were measured on, in words that name no machine."""
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
-    return f"{os.cpu_count()} CPU cores, no GPU, threads per process: {threads}, {machine}"
+    return f"{os.cpu_count()} CPU cores, {gpu}, threads per process: {threads}, {machine}"

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules.check import RawRows, is_count
-from datamodules.matrix import MatrixReader
+from datamodules.matrix import RawReader
 from schema.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-Opener = Callable[[], MatrixReader]
+Opener = Callable[[], RawReader]
 
 
 class Verdict(NamedTuple):
@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
     binary: bool = False
 
 
-def pick_counts(candidates: dict[str, Opener], name: str, *, named: bool) -> tuple[str, MatrixReader]:
+def pick_counts(candidates: dict[str, Opener], name: str, *, named: bool) -> tuple[str, RawReader]:
     """Return the first candidate whose sampled values are raw counts, and say which and why.
 
     Every value is checked again when it is read; the sample only makes the choice.

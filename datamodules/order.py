@@ -1,10 +1,13 @@
-"""The order in which rows are read: a pure function of seed, epoch, rank, world and sizes; it reads nothing."""
+"""The order in which rows are read: a pure function of seed, epoch, rank, world and sizes; it reads nothing.
+
+The rows that a run uses of a file are numbered from 0 in file order: their *positions*. Plans speak of positions only,
+so any batch of any epoch can be named without a file at hand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,28 +15,37 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-
-class RowBlock(NamedTuple):
-    """Consecutive rows of one file: `start` included, `stop` not."""
-
-    file: int
-    start: int
-    stop: int
+_ROWS, _BAGS, _SAMPLES = 1, 2, 3
+"""Names of the streams of random numbers beside that of the blocks."""
 
 
 class Window(NamedTuple):
-    """Blocks that are read together, and the batches cut from their shuffled rows.
+    """Blocks that are read together, and the batches cut from their rows.
 
     Attributes
     ----------
     blocks
-        Blocks in reading order; their rows, laid end to end, are numbered from 0.
+        int64 `[n_blocks, 3]`: file, first position, position after the last. Their rows, laid end to end, are numbered
+        from 0.
     batches
-        For each batch int64 `[n_cells]`: positions among those rows.
+        For each batch int64 `[n_cells]`: numbers of those rows. None where the rows in their order are one batch.
+    n_padding
+        Cells that are none, added to the last batch.
     """
 
-    blocks: tuple[RowBlock, ...]
-    batches: tuple[Ints, ...]
+    blocks: Ints
+    batches: tuple[Ints, ...] | None
+    n_padding: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are read."""
+        return int((self.blocks[:, 2] - self.blocks[:, 1]).sum())
+
+    @property
+    def n_batches(self) -> int:
+        """Batches that are cut."""
+        return 1 if self.batches is None else len(self.batches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,29 +58,27 @@ class Share:
     world: int = 1
 
 
-def cut_into_blocks(rows_by_file: Sequence[Ints], block_rows: int) -> list[RowBlock]:
-    """Cut the chosen rows of each file into blocks of consecutive rows.
+@dataclass(frozen=True, kw_only=True)
+class ReadSizes:
+    """How much is read at once.
 
-    Parameters
+    Attributes
     ----------
-    rows_by_file
-        For each file the rows to use, int64, ascending.
+    batch_size
+        Most cells of a batch.
     block_rows
-        Most rows of a block.
+        Neighbouring rows that are always read together.
+    window_rows
+        Rows held in memory and shuffled together; where that is no more than a batch, it is a few blocks as they are.
     """
-    blocks = []
-    for file, rows in enumerate(rows_by_file):
-        if len(rows) == 0:
-            continue
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-        for run in np.split(rows, breaks):
-            first, end = int(run[0]), int(run[-1]) + 1
-            blocks += [RowBlock(file, at, min(at + block_rows, end)) for at in range(first, end, block_rows)]
-    return blocks
+
+    batch_size: int
+    block_rows: int
+    window_rows: int
 
 
-def shuffled_windows(blocks: Sequence[RowBlock], *, batch_size: int, window_rows: int, share: Share) -> list[Window]:
-    """Return this rank's part of one epoch in random order.
+class ShuffledPlan:
+    """One rank's part of one epoch in random order.
 
     Blocks are permuted alike on all ranks and dealt one by one, so that ranks see all files even when files are sorted
     by label. Rows are permuted inside a window of blocks. Every row comes once per epoch over all ranks, and all ranks
@@ -76,54 +86,112 @@ def shuffled_windows(blocks: Sequence[RowBlock], *, batch_size: int, window_rows
 
     Parameters
     ----------
-    blocks
-        All blocks of the training rows (see `cut_into_blocks`).
-    batch_size
-        Largest number of cells of a batch.
-    window_rows
-        Rows held in memory and shuffled together.
+    sizes
+        Rows used of each file.
+    reads
+        How much is read at once.
     share
         Seed, epoch, rank and world.
+    weights
+        For each file float `[n_rows]`, how often each row should come relative to others; a window's rows are then
+        drawn by weight, with replacement, from the rows that are read. None = each row once.
+
+    Attributes
+    ----------
+    n_batches
+        Batches of this rank, of every other, and of every epoch.
     """
-    rng = np.random.default_rng([share.seed, share.epoch])
-    dealt = [blocks[i] for i in rng.permutation(len(blocks))]
-    sizes = np.array([b.stop - b.start for b in dealt], dtype=np.int64)
-    rank_of_block = np.arange(len(dealt)) % share.world
-    rows_of_rank = np.array([sizes[rank_of_block == r].sum() for r in range(share.world)])
-    n_windows = max(1, -(-int(rows_of_rank.max()) // window_rows))
-    mine = [block for block, rank in zip(dealt, rank_of_block, strict=True) if rank == share.rank]
-    n_batches = -(-int(_largest_window(sizes, rank_of_block, n_windows, share.world)) // batch_size)
-    rng_rank = np.random.default_rng([share.seed, share.epoch, share.rank, 1])
-    windows = []
-    for part in _parts(len(mine), n_windows):
-        chosen = tuple(mine[part])
-        order = rng_rank.permutation(sum(b.stop - b.start for b in chosen))
-        windows.append(Window(chosen, tuple(np.array_split(order, n_batches))))
-    return windows
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        reads: ReadSizes,
+        share: Share,
+        weights: Sequence[npt.NDArray[np.float32]] | None = None,
+    ) -> None:
+        self._blocks, self._share, self._weights = _Blocks(sizes, reads.block_rows), share, weights
+        dealt = np.random.default_rng([share.seed, share.epoch]).permutation(self._blocks.n)
+        self._mine = dealt[share.rank :: share.world]
+        most_blocks = -(-len(dealt) // share.world)
+        self._n_windows = -(-most_blocks // max(1, reads.window_rows // reads.block_rows))
+        most_rows = -(-most_blocks // max(1, self._n_windows)) * reads.block_rows
+        self._per_window = -(-most_rows // reads.batch_size)
+        self.n_batches = self._n_windows * self._per_window
+
+    def windows(self, first_batch: int = 0) -> Iterator[Window]:
+        """Yield the windows from the one that holds batch `first_batch`, without the batches before it."""
+        if not self.n_batches:
+            return
+        window, skipped = divmod(first_batch, self._per_window)
+        for index in range(window, self._n_windows):
+            found = self._window(index)
+            if found.batches is not None:
+                found = found._replace(batches=found.batches[skipped:])
+            skipped = 0
+            yield found
+
+    def _window(self, index: int) -> Window:
+        first, end = (edge * len(self._mine) // self._n_windows for edge in (index, index + 1))
+        blocks = self._blocks.at(self._mine[first:end])
+        if self._per_window == 1 and self._weights is None:
+            return Window(blocks, None)
+        share = self._share
+        rng = np.random.default_rng([share.seed, share.epoch, share.rank, index, _ROWS])
+        n_rows = int((blocks[:, 2] - blocks[:, 1]).sum())
+        order = rng.permutation(n_rows) if self._weights is None else self._drawn(blocks, n_rows, rng)
+        return Window(blocks, tuple(np.array_split(order, self._per_window)))
+
+    def _drawn(self, blocks: Ints, n_rows: int, rng: np.random.Generator) -> Ints:
+        assert self._weights is not None  # noqa: S101 - the caller asked
+        weight = np.concatenate([self._weights[file][start:stop] for file, start, stop in blocks]).astype(np.float64)
+        return rng.choice(n_rows, size=n_rows, p=weight / weight.sum()).astype(np.int64)
 
 
-def sequential_windows(blocks: Sequence[RowBlock], *, batch_size: int) -> list[Window]:
-    """Return every row once, in the order of the blocks: one block, one window."""
-    windows = []
-    for block in blocks:
-        positions = np.arange(block.stop - block.start)
-        windows.append(
-            Window((block,), tuple(positions[i : i + batch_size] for i in range(0, len(positions), batch_size)))
-        )
-    return windows
+class SequentialPlan:
+    """Every row once, file by file, in file order; one window, one batch.
+
+    Ranks take the batches in turn; where they do not divide evenly, the last ones get a batch with a single cell that
+    is none, so that all ranks have equally many.
+
+    Parameters
+    ----------
+    sizes
+        Rows used of each file.
+    batch_size
+        Most cells of a batch; a batch has rows of one file only.
+    rank, world
+        Which process of how many.
+    """
+
+    def __init__(self, sizes: Sequence[int], batch_size: int, *, rank: int = 0, world: int = 1) -> None:
+        self._blocks, self._rank, self._world = _Blocks(sizes, batch_size), rank, world
+        self.n_batches = -(-self._blocks.n // world)
+
+    def windows(self, first_batch: int = 0) -> Iterator[Window]:
+        """Yield the windows from batch `first_batch` on."""
+        for batch in range(first_batch, self.n_batches):
+            block = batch * self._world + self._rank
+            padding = block >= self._blocks.n
+            yield Window(self._blocks.at(np.arange(block, block if padding else block + 1)), None, int(padding))
 
 
-def bag_windows(
-    rows_by_sample: Sequence[tuple[int, Ints]], *, n_batches: int, n_samples: int, n_cells: int, share: Share
-) -> list[Window]:
-    """Return batches of bags for the stage head: each `n_samples` samples with up to `n_cells` cells of each.
+class SampleRows(NamedTuple):
+    """Where the cells of a sample lie: file, positions int64 `[n_cells]` rising, and rows that are taken together."""
+
+    file: int
+    positions: Ints
+    run_rows: int
+
+
+class BagPlan:
+    """Batches of bags for the stage head: each `n_samples` samples with up to `n_cells` cells of each.
 
     Samples come in random order, all of them before any comes again, continued over batches, ranks and epochs.
 
     Parameters
     ----------
-    rows_by_sample
-        For each sample its file and its rows, int64, ascending.
+    samples
+        The samples. Where a file's rows are shuffled already, cells are taken in runs of `run_rows` neighbours.
     n_batches
         Batches of this rank in this epoch.
     n_samples, n_cells
@@ -131,49 +199,64 @@ def bag_windows(
     share
         Seed, epoch, rank and world.
     """
-    windows = []
-    for batch in range(n_batches):
-        serial = (share.epoch * n_batches + batch) * share.world + share.rank
-        samples = _cycle(len(rows_by_sample), serial * n_samples, n_samples, share.seed)
-        rng = np.random.default_rng([share.seed, serial, 2])
-        blocks: list[RowBlock] = []
-        for sample in samples:
-            file, rows = rows_by_sample[sample]
-            chosen = np.sort(rng.choice(rows, size=min(n_cells, len(rows)), replace=False))
-            blocks += cut_into_blocks([chosen if i == file else chosen[:0] for i in range(file + 1)], n_cells)
-        n_rows = sum(b.stop - b.start for b in blocks)
-        windows.append(Window(tuple(blocks), (np.arange(n_rows),)))
-    return windows
+
+    def __init__(
+        self, samples: Sequence[SampleRows], *, n_batches: int, n_samples: int, n_cells: int, share: Share
+    ) -> None:
+        self._samples, self._share, self._n_samples, self._n_cells = samples, share, n_samples, n_cells
+        self.n_batches = n_batches
+
+    def windows(self, first_batch: int = 0) -> Iterator[Window]:
+        """Yield the windows, one batch each, from batch `first_batch` on."""
+        for batch in range(first_batch, self.n_batches):
+            serial = (self._share.epoch * self.n_batches + batch) * self._share.world + self._share.rank
+            rng = np.random.default_rng([self._share.seed, serial, _BAGS])
+            chosen = _cycle(len(self._samples), serial * self._n_samples, self._n_samples, self._share.seed)
+            yield Window(np.concatenate([self._bag(self._samples[sample], rng) for sample in chosen]), None)
+
+    def _bag(self, sample: SampleRows, rng: np.random.Generator) -> Ints:
+        """Return the blocks of one bag."""
+        n_runs = -(-self._n_cells // sample.run_rows)
+        n_there = -(-len(sample.positions) // sample.run_rows)
+        runs = np.sort(rng.choice(n_there, size=min(n_runs, n_there), replace=False))
+        at = (runs[:, None] * sample.run_rows + np.arange(sample.run_rows)).ravel()
+        taken = sample.positions[at[at < len(sample.positions)]][: self._n_cells]
+        breaks = np.flatnonzero(np.diff(taken) != 1) + 1
+        starts, ends = taken[np.concatenate([[0], breaks])], taken[np.concatenate([breaks - 1, [len(taken) - 1]])] + 1
+        return np.stack([np.full_like(starts, sample.file), starts, ends], axis=1)
 
 
-def n_batches(windows: Sequence[Window]) -> int:
-    """Return the number of batches of a plan."""
-    return sum(len(window.batches) for window in windows)
+Plan = ShuffledPlan | SequentialPlan | BagPlan
+"""What a stream of batches follows."""
+
+
+class _Blocks:
+    """The blocks of all files, numbered through: `block_rows` neighbouring positions each, fewer at a file's end."""
+
+    def __init__(self, sizes: Sequence[int], block_rows: int) -> None:
+        self._sizes, self._block_rows = np.asarray(sizes, dtype=np.int64), block_rows
+        self._first = np.concatenate([[0], np.cumsum(-(-self._sizes // block_rows))])
+        self.n = int(self._first[-1])
+
+    def at(self, numbers: Ints) -> Ints:
+        """Return file, start and stop of blocks, int64 `[n_blocks, 3]`."""
+        file = np.searchsorted(self._first, numbers, side="right") - 1
+        start = (numbers - self._first[file]) * self._block_rows
+        return np.stack([file, start, np.minimum(start + self._block_rows, self._sizes[file])], axis=1)
 
 
 def _cycle(n: int, start: int, count: int, seed: int) -> list[int]:
     """Return positions start..start+count of an endless sequence of permutations of range(n), no sample twice."""
     count = min(count, n)
+    orders: dict[int, Ints] = {}
     result: list[int] = []
     position = start
     while len(result) < count:
-        order = np.random.default_rng([seed, position // n, 3]).permutation(n)
-        candidate = int(order[position % n])
+        turn, place = divmod(position, n)
+        if turn not in orders:
+            orders[turn] = np.random.default_rng([seed, turn, _SAMPLES]).permutation(n)
+        candidate = int(orders[turn][place])
         if candidate not in result:
             result.append(candidate)
         position += 1
     return result
-
-
-def _parts(n: int, n_parts: int) -> list[slice]:
-    edges = np.linspace(0, n, n_parts + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
-
-
-def _largest_window(sizes: Ints, rank_of_block: Ints, n_windows: int, world: int) -> int:
-    """Return the rows of the largest window of any rank, so that all ranks cut the same number of batches."""
-    largest = 0
-    for rank in range(world):
-        mine = sizes[rank_of_block == rank]
-        largest = max([largest, *(int(mine[part].sum()) for part in _parts(len(mine), n_windows))])
-    return largest

@@ -1,136 +1,239 @@
-"""Blocks of rows to batches of cells: genes of the file are moved to the vocabulary, rows are shuffled and cut."""
+"""Windows of a plan to batches of cells: blocks are read by threads into reused memory, rows are shuffled and cut."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy import sparse
+from torch import Tensor
 
-from datamodules.order import Ints, RowBlock, Window
-from datamodules.store import CellStore
-from schema.batch import CellBatch
-from schema.genes import GeneMatch
+from datamodules.ahead import ahead, on_device
+from datamodules.buffers import Buffers
+from datamodules.order import Ints, Plan, Window
+from datamodules.pack import gather
+from datamodules.sources import GeneTables, SourceFile
+from datamodules.space import LargeCounts, RowSpace, index_dtype
+from schema.batch import PADDING, CellBatch
 from schema.labels import UNLABELLED
 
+CPU = torch.device("cpu")
 
-@dataclass(frozen=True)
-class SourceFile:
-    """A file as the reader sees it.
+_TASKS_PER_THREAD = 4
+"""Parts into which the blocks of a window are dealt, per thread."""
 
-    Attributes
-    ----------
-    store
-        The opened file.
-    match
-        Where its genes stand in the vocabulary.
-    cell_type
-        int64 `[n_cells]`, node of the ontology or UNLABELLED.
-    sample
-        int64 `[n_cells]`, index in the sample table.
-    """
-
-    store: CellStore
-    match: GeneMatch
-    cell_type: Ints
-    sample: Ints
-
-    @classmethod
-    def unlabelled(cls, store: CellStore, match: GeneMatch, sample: Ints) -> SourceFile:
-        """Return a file of which no cell type is known."""
-        return cls(store, match, np.full(store.n_cells, UNLABELLED, dtype=np.int64), sample)
+_PIECE_ROWS = 256
+"""Most rows that one call reads, so that long blocks are shared by the threads."""
 
 
-def to_vocabulary(counts: sparse.csr_matrix, match: GeneMatch) -> tuple[sparse.csr_matrix, npt.NDArray[np.float32]]:
-    """Move counts from the genes of a file to the vocabulary; duplicates of a gene are summed.
+def read_batches(
+    files: Sequence[SourceFile],
+    rows: Sequence[Ints],
+    plan: Plan,
+    *,
+    first_batch: int = 0,
+    device: torch.device = CPU,
+    n_threads: int = 0,
+) -> Generator[CellBatch, None, None]:
+    """Yield the batches of a plan in order, on a device, reading ahead in threads while one is used.
 
     Parameters
     ----------
-    counts
-        CSR `[n_cells, n_file_genes]`, raw counts.
-    match
-        Position of each file gene in the vocabulary.
+    files
+        The files of the run.
+    rows
+        For each file the rows it is used with, int64, ascending: row of the file by position of the plan.
+    plan
+        What is read in which order.
+    first_batch
+        Batches of the plan that are left out.
+    device
+        Where the batches are wanted.
+    n_threads
+        Threads that read; 0 = one for each core that this process may use, 8 at most.
 
-    Returns
-    -------
-    tuple
-        CSR float32 `[n_cells, n_genes]` and library size float32 `[n_cells]`, the latter over all genes of the file.
+    Raises
+    ------
+    InputError
+        If a file is damaged or holds what is no raw count.
     """
-    library_size = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()
-    column = match.column[counts.indices]
-    known = column >= 0
-    indptr = np.concatenate(([0], np.cumsum(known, dtype=np.int64)))[counts.indptr]
-    shape = (counts.shape[0], len(match.present))
-    moved = sparse.csr_matrix((counts.data[known], column[known].astype(np.int32), indptr), shape=shape)
-    moved.sum_duplicates()
-    return moved, library_size
+    with WindowReader(files, rows, n_threads=n_threads, pinned=device.type == "cuda") as reader:
+        windows = (reader.read(window) for window in plan.windows(first_batch))
+        with (
+            closing(ahead(windows, 1)) as filled,
+            closing(ahead(_chained(reader.batches(window) for window in filled), 2)) as batches,
+        ):
+            yield from on_device(batches, device)
 
 
-def read_block(file: SourceFile, start: int, stop: int) -> tuple[sparse.csr_matrix, npt.NDArray[np.float32]]:
-    """Read consecutive rows of a file in vocabulary order (see `to_vocabulary`)."""
-    block = file.store.read(start, stop)
-    shape = (stop - start, len(file.match.column))
-    return to_vocabulary(sparse.csr_matrix((block.counts, block.indices, block.indptr), shape=shape), file.match)
+def _chained(parts: Iterator[Iterator[CellBatch]]) -> Generator[CellBatch, None, None]:
+    yield from chain.from_iterable(parts)
 
 
-def read_window(files: Sequence[SourceFile], window: Window) -> list[CellBatch]:
-    """Read the blocks of a window and cut its batches."""
-    parts = [read_block(files[b.file], b.start, b.stop) for b in window.blocks]
-    counts = sparse.vstack([part[0] for part in parts], format="csr")
-    whole = _batch(counts, np.concatenate([part[1] for part in parts]), files, window.blocks)
-    if len(window.batches) == 1 and np.array_equal(window.batches[0], np.arange(whole.n_cells)):
-        return [whole]
-    return [_take(whole, counts, rows) for rows in window.batches]
+class FilledWindow(NamedTuple):
+    """A window whose rows have been read: where they lie, which counts are large, and which row each is."""
+
+    window: Window
+    space: RowSpace
+    large: LargeCounts
+    cells: CellFacts
 
 
-def read_ahead(files: Sequence[SourceFile], windows: Sequence[Window]) -> Iterator[CellBatch]:
-    """Yield the batches of a plan in order, reading the next window in a thread while this one is used."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        upcoming = pool.submit(read_window, files, windows[0]) if windows else None
-        for following in [*windows[1:], None]:
-            if upcoming is None:
-                return
-            batches = upcoming.result()
-            upcoming = pool.submit(read_window, files, following) if following is not None else None
-            yield from batches
+class CellFacts(NamedTuple):
+    """What is known of each row of a window beside its counts, int64 `[n_rows]` each (see `CellBatch`)."""
+
+    file: Ints
+    cell_type: Ints
+    sample: Ints
+    row: Ints
 
 
-def _batch(
-    counts: sparse.csr_matrix,
-    library_size: npt.NDArray[np.float32],
-    files: Sequence[SourceFile],
-    blocks: Sequence[RowBlock],
-) -> CellBatch:
-    """Lay the rows of several blocks end to end as one batch."""
+class Piece(NamedTuple):
+    """Rows of one file that one call reads, and where they go in the space."""
 
-    def joined(column: Callable[[RowBlock], Ints]) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([column(block) for block in blocks]))
+    file: int
+    rows: Ints
+    at_row: int
+    at_entry: int
 
-    return CellBatch(
-        **_csr_tensors(counts),
-        library_size=torch.from_numpy(library_size),
-        present=torch.from_numpy(np.stack([file.match.present for file in files])),
-        file=joined(lambda b: np.full(b.stop - b.start, b.file, dtype=np.int64)),
-        cell_type=joined(lambda b: files[b.file].cell_type[b.start : b.stop]),
-        sample=joined(lambda b: files[b.file].sample[b.start : b.stop]),
-        row=joined(lambda b: np.arange(b.start, b.stop, dtype=np.int64)),
+
+class WindowReader:
+    """Reads windows and cuts batches from them; a context manager that owns threads and memory.
+
+    Parameters
+    ----------
+    files, rows, n_threads
+        See `read_batches`.
+    pinned
+        Whether batches lie in pinned memory.
+    """
+
+    def __init__(
+        self, files: Sequence[SourceFile], rows: Sequence[Ints], *, n_threads: int = 0, pinned: bool = False
+    ) -> None:
+        self._files, self._rows, self._tables = files, rows, GeneTables.of(files)
+        self._n_threads = n_threads or min(8, len(os.sched_getaffinity(0)))
+        self._index_dtype = index_dtype(max(len(file.match.column) for file in files))
+        self._exact = all(file.store.is_exact and file.merge is None for file in files)
+        self._of_windows, self._of_batches = Buffers(), Buffers(pinned=pinned)
+
+    def __enter__(self) -> WindowReader:
+        self._pool = ThreadPoolExecutor(self._n_threads)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def read(self, window: Window) -> FilledWindow:
+        """Read the rows of a window."""
+        chosen = [(int(file), self._rows[file][start:stop]) for file, start, stop in window.blocks]
+        pieces, n_entries = self._pieces(chosen)
+        direct = window.batches is None and self._exact
+        space = self._space(n_entries, window.n_rows, self._of_batches if direct else self._of_windows)
+        size = max(1, -(-len(pieces) // (self._n_threads * _TASKS_PER_THREAD)))
+        tasks = [pieces[at : at + size] for at in range(0, len(pieces), size)]
+        for piece in pieces:
+            self._files[piece.file].store.will_need(piece.rows)
+        found = [large for part in self._pool.map(lambda task: self._read(task, space), tasks) for large in part]
+        empty = LargeCounts(*(np.zeros(0, dtype=kind) for kind in (np.int64, np.int64, np.float32)))
+        large = LargeCounts(*(np.concatenate(column) for column in zip(empty, *found, strict=True)))
+        return FilledWindow(window, space, large, self._facts(chosen))
+
+    def batches(self, filled: FilledWindow) -> Iterator[CellBatch]:
+        """Yield the batches of a window that has been read."""
+        window, cells = filled.window, filled.cells
+        orders = (np.arange(window.n_rows),) if window.batches is None else window.batches
+        for number, order in enumerate(orders):
+            counts = self._as_they_lie(filled) if window.batches is None and self._exact else self._cut(filled, order)
+            facts = cells if window.batches is None else CellFacts(*(column[order] for column in cells))
+            batch = CellBatch(
+                **counts,
+                library_size=torch.from_numpy(filled.space.library_size[order]),
+                columns=self._tables.columns,
+                present=self._tables.present,
+                **{name: torch.from_numpy(column) for name, column in facts._asdict().items()},
+            )
+            yield padded(batch, window.n_padding) if number == len(orders) - 1 else batch
+
+    def _pieces(self, chosen: Sequence[tuple[int, Ints]]) -> tuple[list[Piece], int]:
+        """Return what is read where in the space, and the entries that the space must hold."""
+        pieces, at_row, at_entry = [], 0, 0
+        for file, rows in chosen:
+            for first in range(0, len(rows), _PIECE_ROWS):
+                part = rows[first : first + _PIECE_ROWS]
+                pieces.append(Piece(file, part, at_row, at_entry))
+                at_row += len(part)
+                at_entry += self._files[file].store.max_entries(part)
+        return pieces, at_entry
+
+    def _space(self, n_entries: int, n_rows: int, memory: Buffers) -> RowSpace:
+        return RowSpace(memory.take(n_entries, self._index_dtype), memory.take(n_entries, np.uint8), n_rows)
+
+    def _read(self, pieces: Sequence[Piece], space: RowSpace) -> list[LargeCounts]:
+        found = []
+        for piece in pieces:
+            file = self._files[piece.file]
+            found.append(file.store.read_packed(piece.rows, space, piece.at_row, piece.at_entry, file.merge))
+        return found
+
+    def _facts(self, chosen: Sequence[tuple[int, Ints]]) -> CellFacts:
+        n_rows = [len(rows) for _, rows in chosen]
+        file = np.repeat(np.array([file for file, _ in chosen], dtype=np.int64), n_rows)
+        row = np.concatenate([np.zeros(0, dtype=np.int64), *(rows for _, rows in chosen)])
+        cell_type, sample = np.empty_like(row), np.empty_like(row)
+        for number in np.unique(file):
+            here = file == number
+            cell_type[here] = self._files[number].cell_type[row[here]]
+            sample[here] = self._files[number].sample[row[here]]
+        return CellFacts(file, cell_type, sample, row)
+
+    def _as_they_lie(self, filled: FilledWindow) -> dict[str, Tensor]:
+        """Return the entries of a window as those of its one batch, where they lie end to end in the space."""
+        space, large = filled.space, filled.large
+        indptr = np.concatenate([[0], np.cumsum(space.length)])
+        return _entries(space.indices, space.counts, indptr, indptr[large.row] + large.offset, large.value)
+
+    def _cut(self, filled: FilledWindow, order: Ints) -> dict[str, Tensor]:
+        """Return the entries of some rows of a window."""
+        space = filled.space
+        n_entries = int(space.length[order].sum())
+        indices = self._of_batches.take(n_entries, self._index_dtype)
+        counts = self._of_batches.take(n_entries, np.uint8)
+        indptr, large_at, large_count = gather(space, filled.large, order, indices, counts)
+        return _entries(indices, counts, indptr, large_at, large_count)
+
+
+def padded(batch: CellBatch, n_padding: int) -> CellBatch:
+    """Return a batch with cells added that are none: no counts, no label, row `PADDING`."""
+    if not n_padding:
+        return batch
+
+    def longer(tensor: Tensor, value: float) -> Tensor:
+        return torch.cat([tensor, torch.full((n_padding,), value, dtype=tensor.dtype)])
+
+    return batch._replace(
+        indptr=longer(batch.indptr, int(batch.indptr[-1])),
+        library_size=longer(batch.library_size, 0),
+        file=longer(batch.file, 0),
+        cell_type=longer(batch.cell_type, UNLABELLED),
+        sample=longer(batch.sample, 0),
+        row=longer(batch.row, PADDING),
     )
 
 
-def _take(whole: CellBatch, counts: sparse.csr_matrix, rows: Ints) -> CellBatch:
-    """Return some rows of a batch, in the order given."""
-    at = torch.from_numpy(rows)
-    per_cell = {name: getattr(whole, name)[at] for name in ("library_size", "file", "cell_type", "sample", "row")}
-    return CellBatch(**_csr_tensors(counts[rows]), present=whole.present, **per_cell)
-
-
-def _csr_tensors(counts: sparse.csr_matrix) -> dict[str, torch.Tensor]:
+def _entries(
+    indices: np.ndarray, counts: np.ndarray, indptr: Ints, large_at: Ints, large_count: np.ndarray
+) -> dict[str, Tensor]:
+    """Return the fields of a batch that hold its entries; the tensors share the arrays."""
     return {
-        "indptr": torch.from_numpy(counts.indptr.astype(np.int64)),
-        "indices": torch.from_numpy(counts.indices.astype(np.int32)),
-        "counts": torch.from_numpy(counts.data.astype(np.float32)),
+        "indptr": torch.from_numpy(indptr),
+        "indices": torch.from_numpy(indices),
+        "counts": torch.from_numpy(counts),
+        "large_at": torch.from_numpy(large_at),
+        "large_count": torch.from_numpy(large_count),
     }

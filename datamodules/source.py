@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import pandas as pd
 
-from datamodules.matrix import MatrixReader
+from datamodules.matrix import PackedReader, RawReader
 from schema.errors import InputError
 
-Kind = Literal["h5ad", "zarr", "10x h5", "10x folder"]
+Kind = Literal["h5ad", "zarr", "10x h5", "10x folder", "packed"]
 
 
 class CellTable(Protocol):
@@ -44,7 +44,7 @@ class Source:
     """An opened source: its matrix of counts and where that stands, its genes and cells, and how to close it."""
 
     kind: Kind
-    matrix: MatrixReader
+    matrix: RawReader | PackedReader
     counts_location: str
     genes: GeneNames
     cells: CellTable

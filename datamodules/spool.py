@@ -31,12 +31,12 @@ class DiskArray:
     """A one-dimensional array in a file, read by slice; nothing of it stays in memory."""
 
     def __init__(self, file: Path, dtype: type[np.int32] | type[np.float32]) -> None:
-        self._file, self._dtype = file, np.dtype(dtype)
-        self.shape = (file.stat().st_size // self._dtype.itemsize,)
+        self._file, self.dtype = file, np.dtype(dtype)
+        self.shape = (file.stat().st_size // self.dtype.itemsize,)
 
     def __getitem__(self, part: slice) -> Values:
         start, stop, _ = part.indices(self.shape[0])
-        return np.fromfile(self._file, self._dtype, count=stop - start, offset=start * self._dtype.itemsize)
+        return np.fromfile(self._file, self.dtype, count=stop - start, offset=start * self.dtype.itemsize)
 
 
 class Spool:

@@ -13,8 +13,13 @@ import pandas as pd
 from datamodules.anndata_source import open_h5ad, open_zarr
 from datamodules.check import CsrBlock, canonical_rows, select_columns
 from datamodules.fingerprint import digest_of
+from datamodules.matrix import PackedReader
+from datamodules.pack import joined
+from datamodules.packed import only_part, open_packed, parts_of
 from datamodules.reach import check_hdf5_reach
+from datamodules.row_packer import RowPacker
 from datamodules.source import Source, reading
+from datamodules.space import Ints, LargeCounts, RowSpace
 from datamodules.tenx import open_tenx_h5, tenx_groups
 from datamodules.tenx_folder import is_tenx_folder, open_tenx_folder
 from schema.errors import InputError
@@ -32,7 +37,7 @@ class CellStore:
     Attributes
     ----------
     path, name, kind
-        Where it is, its file or folder name, and its format ("h5ad", "zarr", "10x h5", "10x folder").
+        Where it is, its file or folder name, and its format ("h5ad", "zarr", "10x h5", "10x folder", "packed").
     n_cells
         Number of rows.
     gene_symbols, gene_ids
@@ -42,6 +47,12 @@ class CellStore:
         Where in the file the counts stand: "X", "raw/X", "layers/counts", "matrix", "matrix.mtx.gz".
     obs_columns
         Names of the columns of obs; none for 10x files.
+    is_by_rows
+        Whether the counts are stored cell by cell; if not, the first cell that is read transposes all of them.
+    is_exact
+        Whether the rows lie packed in the file: `read_packed` without `merge` fills `max_entries` entries exactly.
+    chunk_rows
+        About how many rows are decoded together, so that reading one costs as much as reading all; 1 = none.
     """
 
     def __init__(self, path: Path, source: Source) -> None:
@@ -51,6 +62,11 @@ class CellStore:
         self._place = _places(source.genes.feature_types)
         self.gene_symbols = tuple(_kept(source.genes.symbols, self._place))
         self.gene_ids = tuple(_kept(source.genes.ids, self._place))
+        matrix = source.matrix
+        self._pack = RowPacker(matrix, self._place, self.read, self._where)
+        self.is_exact = self._pack.is_exact
+        self.is_by_rows = True if isinstance(matrix, PackedReader) else matrix.is_by_rows
+        self.chunk_rows = 1 if isinstance(matrix, PackedReader) else matrix.chunk_rows
 
     def __enter__(self) -> CellStore:
         return self
@@ -97,11 +113,50 @@ class CellStore:
         InputError
             If a value is no raw count, or the matrix is damaged there.
         """
-        where = f"{self.name}, {self.counts_location}, rows {start}-{stop - 1}"
+        where = self._where(start, stop)
         with reading(where):
             raw = self._source.matrix.read(start, stop)
         block = canonical_rows(raw, self._source.matrix.n_genes, where)
         return block if len(self.gene_symbols) == len(self._place) else select_columns(block, self._place)
+
+    def max_entries(self, rows: Ints) -> int:
+        """Return the most entries that rows can need in a space; exact where `is_exact`.
+
+        Parameters
+        ----------
+        rows
+            int64, ascending.
+        """
+        return self._source.matrix.max_entries(rows)
+
+    def read_packed(self, rows: Ints, space: RowSpace, row: int, entry: int, merge: Ints | None = None) -> LargeCounts:
+        """Read rows into a space, end to end, every value checked; several threads may do so at once.
+
+        Parameters
+        ----------
+        rows
+            int64, ascending.
+        space
+            What is filled: rows from `row` on, entries from `entry` on, at most `max_entries(rows)` of them. Columns
+            rise within a row, explicit zeros are dropped, empty cells have length 0. The library size of a row is the
+            sum of all its genes.
+        merge
+            int64 `[n_file_genes]`: the gene as which each gene is counted, so that duplicates are summed; None = each
+            as itself.
+
+        Raises
+        ------
+        InputError
+            If a value is no raw count, or the matrix is damaged there.
+        """
+        if not len(rows):
+            return joined([])
+        with reading(self._where(int(rows[0]), int(rows[-1]) + 1)):
+            return self._pack(rows, space, row, entry, merge)
+
+    def will_need(self, rows: Ints) -> None:
+        """Tell the operating system which rows, int64 ascending, are read next, where that helps."""
+        self._source.matrix.will_need(rows)
 
     def fingerprint(self) -> dict[str, object]:
         """Return what tells this source from another: name, bytes, cells, genes, place of the counts, SHA-256.
@@ -112,9 +167,12 @@ class CellStore:
         sizes = {"bytes": n_bytes, "n_cells": self.n_cells, "n_genes": len(self.gene_symbols)}
         return {"name": self.name, **sizes, "counts_location": self.counts_location, "sha256": sha256}
 
+    def _where(self, start: int, stop: int) -> str:
+        return f"{self.name}, {self.counts_location}, rows {start}-{stop - 1}"
+
 
 def open_store(path: Path, *, layer: str = "auto") -> CellStore:
-    """Open an .h5ad, a .zarr, a 10x folder or a 10x .h5, told apart by what they hold.
+    """Open an .h5ad, a .zarr, a 10x folder, a 10x .h5 or a part of a packed store, told apart by what they hold.
 
     Parameters
     ----------
@@ -135,6 +193,7 @@ def open_store(path: Path, *, layer: str = "auto") -> CellStore:
         _check_lengths(source, path.name)
         return CellStore(path, source)
     except InputError:
+        source.matrix.close()
         source.close()
         raise
 
@@ -142,6 +201,8 @@ def open_store(path: Path, *, layer: str = "auto") -> CellStore:
 def _open_folder(path: Path, layer: str) -> Source:
     if any((path / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata")):
         return open_zarr(path, layer)
+    if parts := parts_of(path):
+        return open_packed(only_part(parts, path.name), layer)
     if is_tenx_folder(path):
         return open_tenx_folder(path)
     nested = sorted(file.name for file in path.iterdir() if file.is_dir() and is_tenx_folder(file))

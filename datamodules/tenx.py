@@ -7,8 +7,8 @@ from collections.abc import Callable
 import h5py
 import pandas as pd
 
+from datamodules.csr import CsrMatrix
 from datamodules.elements import Element, length, texts
-from datamodules.matrix import CsrMatrix
 from datamodules.reach import check_complete
 from datamodules.source import GeneNames, Source, reading
 from schema.errors import InputError

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from datamodules.matrix import SpooledMatrix
 from datamodules.source import GeneNames, Source, reading
 from datamodules.spool import Entries
 from datamodules.tenx import Barcodes
+from datamodules.transposed import SpooledMatrix
 from schema.errors import InputError
 
 _LINES = 2**20

@@ -7,13 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from datamodules.order import RowBlock
+from datamodules.order import Ints
+from datamodules.pack import gather
+from datamodules.space import RowSpace, index_dtype
 from datamodules.store import CellStore
 from schema.batch import TARGET_SUM
 from schema.errors import InputError
 from schema.genes import GeneVocabulary, clean_gene_names, find_species, is_ensembl_id
+
+_ROWS = 1024
+"""Rows in memory at a time."""
 
 
 class GeneStatistics(NamedTuple):
@@ -34,19 +38,33 @@ class GeneStatistics(NamedTuple):
     n_cells: int
 
 
-def gene_statistics(store: CellStore, blocks: Sequence[RowBlock]) -> GeneStatistics:
-    """Read blocks of one file and count its genes."""
+def gene_statistics(store: CellStore, rows: Ints) -> GeneStatistics:
+    """Read rows of one file, int64 ascending, and count its genes."""
     n_genes = len(store.gene_symbols)
-    detected, total, n_cells = np.zeros(n_genes, dtype=np.int64), np.zeros(n_genes), 0
-    for block in blocks:
-        rows = store.read(block.start, block.stop)
-        counts = sparse.csr_matrix((rows.counts, rows.indices, rows.indptr), shape=(block.stop - block.start, n_genes))
-        library_size = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1.0)
-        scaled = np.log1p(counts.data * np.repeat(TARGET_SUM / library_size, np.diff(counts.indptr)))
-        detected += np.bincount(counts.indices, minlength=n_genes)
-        total += np.bincount(counts.indices, weights=scaled, minlength=n_genes)
-        n_cells += block.stop - block.start
-    return GeneStatistics(detected, total, n_cells)
+    detected, total = np.zeros(n_genes, dtype=np.int64), np.zeros(n_genes)
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        indices, counts, library_size = exact_rows(store, part)
+        scaled = np.log1p(counts * (TARGET_SUM / np.maximum(library_size, 1.0)))
+        detected += np.bincount(indices, minlength=n_genes)
+        total += np.bincount(indices, weights=scaled, minlength=n_genes)
+    return GeneStatistics(detected, total, len(rows))
+
+
+def exact_rows(
+    store: CellStore, rows: Ints
+) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return gene, count and library size of each entry of some rows, `[n_entries]` each."""
+    n_entries = store.max_entries(rows)
+    dtype = index_dtype(len(store.gene_symbols))
+    space = RowSpace(np.empty(n_entries, dtype), np.empty(n_entries, np.uint8), len(rows))
+    large = store.read_packed(rows, space, 0, 0)
+    used = int(space.length.sum())
+    indices, packed = np.empty(used, dtype), np.empty(used, np.uint8)
+    indptr, large_at, large_count = gather(space, large, np.arange(len(rows)), indices, packed)
+    counts = packed.astype(np.float32)
+    counts[large_at] = large_count
+    return indices, counts, np.repeat(space.library_size, np.diff(indptr))
 
 
 def common_species(stores: Sequence[CellStore]) -> str:

@@ -24,7 +24,7 @@ from schema.genes import GeneVocabulary
 from schema.labels import CellOntology
 from schema.stages import StageScale
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
 _KEYS = {
     "format",
@@ -35,6 +35,7 @@ _KEYS = {
     "temperatures",
     "reference",
     "training_labels",
+    "training_prior",
     "metrics",
     "provenance",
     "files",
@@ -59,6 +60,8 @@ class Bundle:
         its neutrophils and of its other counted cells; NaN where it had none.
     training_labels
         Node id to number of training cells labelled with it.
+    training_prior
+        float `[n_leaves]`, > 0, summing to 1: the prior of the leaves that the probabilities imply.
     metrics
         Name to value, on the validation donors.
     provenance
@@ -75,6 +78,7 @@ class Bundle:
     temperatures: Tensor
     reference: Mapping[str, list[float]]
     training_labels: Mapping[str, int]
+    training_prior: Tensor
     metrics: Mapping[str, float]
     provenance: Mapping[str, Any]
     digest: str = field(default="")
@@ -148,6 +152,7 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
         "temperatures": bundle.temperatures.tolist(),
         "reference": {k: [None if x != x else x for x in v] for k, v in bundle.reference.items()},
         "training_labels": dict(bundle.training_labels),
+        "training_prior": dict(zip(_leaf_ids(bundle.ontology), bundle.training_prior.tolist(), strict=True)),
         "metrics": dict(bundle.metrics),
         "provenance": dict(bundle.provenance),
         "files": {name: _sha256(draft / name) for name in (WEIGHTS, GENES)},
@@ -198,6 +203,13 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
     temperatures = torch.tensor(content["temperatures"], dtype=torch.float32)
     if temperatures.shape != (int(ontology.levels.max()),) or not bool((temperatures > 0).all()):
         raise _broken(DESCRIPTION, "temperatures that do not fit the label tree")
+    prior = torch.tensor([float(content["training_prior"].get(i, "nan")) for i in _leaf_ids(ontology)])
+    if (
+        len(content["training_prior"]) != len(prior)
+        or not bool((prior > 0).all())
+        or abs(float(prior.sum()) - 1) > 1e-3
+    ):
+        raise _broken(DESCRIPTION, "a training prior that does not fit the label tree")
     return Bundle(
         network=network.eval(),
         config=config,
@@ -210,10 +222,15 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
             for k in ("sensitivity", "false_positive")
         },
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
+        training_prior=prior,
         metrics={str(k): float(v) for k, v in content["metrics"].items()},
         provenance=dict(content["provenance"]),
         digest=_sha256(folder / DESCRIPTION),
     )
+
+
+def _leaf_ids(ontology: CellOntology) -> list[str]:
+    return [ontology.nodes[leaf].id for leaf in ontology.leaves]
 
 
 def _file(folder: Path, name: str) -> Path:

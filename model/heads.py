@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,15 +39,41 @@ class StageHeadConfig:
 
 
 class CellTypeHead(nn.Module):
-    """Linear map from latent to the logits of the leaves of the label tree."""
+    """Linear map from latent to the logits of the leaves of the label tree, with the training prior put in.
+
+    The layers learn how a leaf stands out from its prior; `strength` times the log prior is added to what they say, in
+    training and ever after (logit adjustment, Menon et al. 2021, arXiv:2007.07314). The logits thus mean probabilities
+    under the training prior at any strength; `balanced` takes the prior out.
+
+    Attributes
+    ----------
+    log_prior
+        float32 `[n_leaves]`, log prior of the leaves (see `model.prior.log_adjustment`); all equal before it is set.
+    strength
+        float32 scalar; 0 leaves the prior to the layers, as plain cross-entropy does.
+    """
+
+    log_prior: Tensor
+    strength: Tensor
 
     def __init__(self, n_latent: int, n_leaves: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.LayerNorm(n_latent), nn.GELU(), nn.Linear(n_latent, n_leaves))
+        self.register_buffer("log_prior", torch.full((n_leaves,), -math.log(n_leaves)))
+        self.register_buffer("strength", torch.tensor(0.0))
+
+    def adjust(self, log_prior: Tensor, strength: float) -> None:
+        """Set the prior and how much of it is added, before training."""
+        self.log_prior.copy_(log_prior)
+        self.strength.fill_(strength)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return logits, float `[n_cells, n_leaves]`, from latent float `[n_cells, n_latent]`."""
-        return self.layers(latent)  # type: ignore[no-any-return]
+        return self.layers(latent) + self.strength * self.log_prior  # type: ignore[no-any-return]
+
+    def balanced(self, logits: Tensor) -> Tensor:
+        """Return logits as if all leaves were equally common, float `[n_cells, n_leaves]`, from those of `forward`."""
+        return logits - self.log_prior
 
 
 class StageHead(nn.Module):

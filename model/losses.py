@@ -11,7 +11,13 @@ from schema.labels import UNLABELLED
 
 
 def hierarchical_cross_entropy(logits: Tensor, label: Tensor, tree: LabelTree, ancestor_weight: float) -> Tensor:
-    """Return the mean over labelled cells of -log P(label), plus a share of the same for each ancestor.
+    """Return the mean of `hierarchical_losses` over labelled cells, scalar; 0 (with gradient 0) when there are none."""
+    losses = hierarchical_losses(logits, label, tree, ancestor_weight)
+    return losses.sum() / (label != UNLABELLED).sum().clamp_min(1)
+
+
+def hierarchical_losses(logits: Tensor, label: Tensor, tree: LabelTree, ancestor_weight: float) -> Tensor:
+    """Return -log P(label) of each cell, plus a share of the same for each ancestor of the label.
 
     A label may stand at any level: the probability of a node is the sum over its leaves, so a cell known only as
     "myeloid" teaches the lineage and leaves its subset open.
@@ -30,17 +36,14 @@ def hierarchical_cross_entropy(logits: Tensor, label: Tensor, tree: LabelTree, a
     Returns
     -------
     Tensor
-        Scalar; 0 (with gradient 0) when no cell is labelled.
+        float32 `[n_cells]`; 0 for cells without label.
     """
-    known = label != UNLABELLED
-    if not bool(known.any()):
-        return logits.sum() * 0.0
-    logits, label = logits[known].float(), label[known]
-    log_leaf = torch.log_softmax(logits, dim=1)
-    node_log = torch.logsumexp(log_leaf[:, None, :].masked_fill(~tree.below, -torch.inf), dim=2)
-    weight = tree.path[label].to(node_log.dtype) * ancestor_weight
-    weight.scatter_(1, label[:, None], 1.0)
-    return -(node_log * weight).sum() / len(label)
+    lineage = tree.lineage[label]
+    weight = torch.where(lineage == label[:, None], 1.0, ancestor_weight)
+    weight = weight.masked_fill((lineage < 0) | (label == UNLABELLED)[:, None], 0.0)
+    log_leaf = torch.log_softmax(logits.float(), dim=1)
+    log_node = torch.logsumexp(log_leaf[:, None, :].masked_fill(~tree.below[lineage], -torch.inf), dim=2)
+    return -(log_node * weight).sum(dim=1)
 
 
 def cumulative_link_loss(logits: Tensor, tumor_stage: Tensor) -> Tensor:

@@ -1,35 +1,55 @@
-"""Raw counts of a batch to the dense input of the network, on the batch's device."""
+"""Packed counts of a batch to the dense input of the network, on the batch's device."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from schema.batch import TARGET_SUM, CellBatch
 
+_CELLS_AT_ONCE = 256
+"""Cells assembled together on a CPU, so that what is made on the way stays in its caches; CUDA takes all at once."""
 
-def rows_of_nonzeros(batch: CellBatch) -> Tensor:
-    """Return the row of each stored count, int64 `[n_nonzeros]`."""
-    return torch.repeat_interleave(
-        torch.arange(batch.n_cells, device=batch.indptr.device), batch.indptr.diff(), output_size=batch.counts.shape[0]
-    )
+
+def to_dense(batch: CellBatch) -> Tensor:
+    """Return normalised expression, float `[n_cells, n_genes]`, zero where nothing was counted or measured.
+
+    float32, or what CUDA's autocast computes in. Nothing here makes the host wait for the device.
+    """
+    unpacked, n_genes = unpack(batch), batch.n_genes
+    dense = _zeros(batch.n_cells * n_genes + 1, unpacked.counts.device)
+    for first, part in _parts(unpacked):
+        rows = rows_of_entries(part)
+        cells = dense[first * n_genes :]
+        cells.index_copy_(0, _positions(part, rows, cells.numel() - 1), normalise(part, rows).to(dense.dtype))
+    return dense[:-1].view(batch.n_cells, n_genes)
+
+
+def unpack(batch: CellBatch) -> CellBatch:
+    """Return the batch with exact counts, float32 `[n_entries]`, and no list of large ones."""
+    if batch.counts.dtype == torch.float32:
+        return batch
+    counts = batch.counts.float().index_copy_(0, batch.large_at, batch.large_count)
+    return batch._replace(counts=counts, large_at=batch.large_at[:0], large_count=batch.large_count[:0])
+
+
+def rows_of_entries(batch: CellBatch) -> Tensor:
+    """Return the cell of each entry, int32 `[n_entries]`."""
+    return torch.repeat_interleave(batch.indptr.diff().to(torch.int32), output_size=batch.counts.numel())
 
 
 def normalise(batch: CellBatch, rows: Tensor) -> Tensor:
-    """Return log1p of counts per ten thousand, float32 `[n_nonzeros]`; cells without counts have no entries.
+    """Return log1p of counts per ten thousand, float32 `[n_entries]`, of a batch with exact counts.
 
     The divisor is `library_size`, taken over all genes of the file, so the value of a gene does not depend on the
     vocabulary.
     """
-    return torch.log1p(batch.counts * (TARGET_SUM / batch.library_size.clamp_min(1.0))[rows])
-
-
-def to_dense(batch: CellBatch) -> Tensor:
-    """Return normalised expression, float32 `[n_cells, n_genes]`, zero where nothing was counted."""
-    rows = rows_of_nonzeros(batch)
-    dense = torch.zeros(batch.n_cells * batch.n_genes, device=batch.counts.device)
-    dense[rows * batch.n_genes + batch.indices] = normalise(batch, rows)
-    return dense.view(batch.n_cells, batch.n_genes)
+    scale = TARGET_SUM / batch.library_size.clamp_min(1.0)
+    return scale.index_select(0, rows).mul_(batch.counts).log1p_()
 
 
 def thin(batch: CellBatch, *, share: float, min_counts: float, max_counts: float) -> CellBatch:
@@ -40,22 +60,64 @@ def thin(batch: CellBatch, *, share: float, min_counts: float, max_counts: float
     batch
         Raw counts.
     share
-        Share of cells to thin, 0 to 1.
+        Share of cells to thin, 0 to 1; 0 gives the batch as it is and draws nothing.
     min_counts, max_counts
         Bounds of the log-uniform target library size, UMI. Cells already poorer than their target stay as they are.
 
     Returns
     -------
     CellBatch
-        Same cells, with entries that became zero kept as zeros; `library_size` is scaled by the kept share.
+        Same cells with exact counts, and entries that became zero kept as zeros; `library_size` is scaled by the kept
+        share.
     """
-    device = batch.counts.device
-    low, high = torch.log(torch.tensor([min_counts, max_counts], device=device))
-    target = torch.exp(low + (high - low) * torch.rand(batch.n_cells, device=device))
-    kept = (target / batch.library_size.clamp_min(1.0)).clamp_max(1.0)
-    kept = torch.where(torch.rand(batch.n_cells, device=device) < share, kept, torch.ones_like(kept))
-    kept_of_count = kept[rows_of_nonzeros(batch)]
-    thinned = kept_of_count < 1
-    counts = batch.counts.clone()
-    counts[thinned] = torch.binomial(counts[thinned], kept_of_count[thinned])
+    if share == 0:
+        return batch
+    batch = unpack(batch)
+    low, high = math.log(min_counts), math.log(max_counts)
+    drawn, chosen = torch.rand(2, batch.n_cells, device=batch.counts.device)
+    kept = (torch.exp(low + (high - low) * drawn) / batch.library_size.clamp_min(1.0)).clamp_max(1.0)
+    kept = kept.masked_fill(chosen >= share, 1.0)
+    counts = torch.binomial(batch.counts, kept.index_select(0, rows_of_entries(batch)))
     return batch._replace(counts=counts, library_size=batch.library_size * kept)
+
+
+def _positions(batch: CellBatch, rows: Tensor, spare: int) -> Tensor:
+    """Return where in the flat dense matrix each entry goes, int64 `[n_entries]`; `spare` for genes without a column.
+
+    Small batches are computed in 32 bits. All bits but the highest two of the column -1 are kept, which is beyond any
+    spare and leaves other columns as they are.
+    """
+    integer, bits = (torch.int32, 30) if max(spare, batch.columns.numel()) < 2**30 else (torch.int64, 62)
+    genes = (batch.file * batch.columns.shape[1]).to(integer).index_select(0, rows).add_(batch.indices.to(integer))
+    columns = batch.columns.view(-1).index_select(0, genes).to(integer).bitwise_and_(2**bits - 1)
+    start = torch.arange(batch.n_cells, dtype=integer, device=rows.device) * batch.n_genes
+    return columns.add_(start.index_select(0, rows)).clamp_max_(spare).long()
+
+
+def _parts(batch: CellBatch) -> Iterator[tuple[int, CellBatch]]:
+    """Yield first cell and cells of the parts of an unpacked batch."""
+    if batch.counts.device.type != "cpu" or batch.n_cells <= _CELLS_AT_ONCE:
+        yield 0, batch
+        return
+    for first in range(0, batch.n_cells, _CELLS_AT_ONCE):
+        stop = min(first + _CELLS_AT_ONCE, batch.n_cells)
+        indptr = batch.indptr[first : stop + 1]
+        entries = slice(int(indptr[0]), int(indptr[-1]))
+        yield (
+            first,
+            batch._replace(
+                indptr=indptr,
+                indices=batch.indices[entries],
+                counts=batch.counts[entries],
+                library_size=batch.library_size[first:stop],
+                file=batch.file[first:stop],
+            ),
+        )
+
+
+def _zeros(size: int, device: torch.device) -> Tensor:
+    """Return zeros `[size]`; on a CPU as numpy takes them from the system, in large pages and already zero."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.zeros(size, dtype=np.float32))
+    has_autocast = torch.is_autocast_enabled(device.type)
+    return torch.zeros(size, dtype=torch.get_autocast_dtype(device.type) if has_autocast else None, device=device)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from model.heads import level_probabilities
-from model.losses import cumulative_link_loss, hierarchical_cross_entropy
-from model.metrics import CellTypeMetrics, StageMetrics
+from model.losses import cumulative_link_loss, hierarchical_cross_entropy, hierarchical_losses
+from model.metrics import CellTypeMetrics, MeanLoss, StageMetrics
 from model.network import CellOutput, Network
 from model.pooling import PoolState, merge_pools
 from model.preprocess import thin
+from model.prior import log_adjustment
 from model.tree import LabelTree
-from schema.batch import CellBatch
+from schema.batch import PADDING, CellBatch
 from schema.errors import UsageError
 from schema.labels import CellOntology
 
@@ -35,6 +37,8 @@ class OptimisationConfig:
     """AdamW weight decay of the stage head; it sees few samples."""
     ancestor_weight: float = 0.3
     """Weight of each ancestor of a label in the cell type loss."""
+    logit_adjustment: float = 1.0
+    """How much of the log prior of the training labels is added to the logits; 0 = plain cross-entropy."""
     stage_weight: float = 1.0
     """Weight of the stage loss."""
     stage_trains_encoder: bool = False
@@ -48,9 +52,10 @@ class OptimisationConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if not (0 <= self.thin_share <= 1 and 0 < self.thin_min <= self.thin_max and self.learning_rate > 0):
+        thins = 0 <= self.thin_share <= 1 and 0 < self.thin_min <= self.thin_max
+        if not thins or min(self.learning_rate, self.stage_learning_rate) <= 0 or self.logit_adjustment < 0:
             raise UsageError(
-                "0 <= thin_share <= 1, 0 < thin_min <= thin_max and learning rates > 0",
+                "0 <= thin_share <= 1, 0 < thin_min <= thin_max, learning rates > 0 and logit_adjustment >= 0",
                 got=str(self),
                 where="optimisation",
                 fix="Correct the value.",
@@ -70,22 +75,43 @@ class TrainingModule(pl.LightningModule):
         int64 `[n_samples]`, stage code of each sample or UNLABELLED.
     config
         Optimisation.
+    seed
+        Seed of dropout and thinning, >= 0.
+    n_steps
+        Optimiser steps of the whole training: batches of an epoch on one rank, times epochs. Lightning's own estimate
+        would ask for the loaders before it has restored their state.
+    label_counts
+        `[n_nodes]`, cells with each node as label in what is trained on in the long run; sets the network's prior.
     """
 
     sample_stage: Tensor
 
     def __init__(
-        self, network: Network, ontology: CellOntology, sample_stage: Tensor, config: OptimisationConfig
+        self,
+        network: Network,
+        ontology: CellOntology,
+        sample_stage: Tensor,
+        config: OptimisationConfig,
+        *,
+        seed: int,
+        n_steps: int,
+        label_counts: Tensor,
     ) -> None:
         super().__init__()
         self.network, self.config = network, config
+        self.seed, self.n_steps = seed, n_steps
+        network.cell_type_head.adjust(log_adjustment(label_counts, ontology), config.logit_adjustment)
         self.tree = LabelTree(ontology)
         self.register_buffer("sample_stage", sample_stage, persistent=False)
         self.train_metrics = CellTypeMetrics(ontology, "train")
-        self.cell_metrics = CellTypeMetrics(ontology, "val")
+        self.cell_metrics, self.val_loss = CellTypeMetrics(ontology, "val"), MeanLoss()
         head = network.stage_head
         self.stage_metrics = StageMetrics(len(head.thresholds()) + 1, "val") if head is not None else None
         self._val_pool: PoolState | None = None
+
+    def on_train_batch_start(self, batch: dict[str, CellBatch], batch_idx: int) -> None:  # noqa: ARG002
+        """Seed what is drawn in this step, so that it does not depend on how training came to it."""
+        torch.manual_seed(step_seed(self.seed, self.global_step, self.global_rank))
 
     def training_step(self, batch: dict[str, CellBatch], batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch of cells and, where there is one, a batch of bags."""
@@ -109,24 +135,25 @@ class TrainingModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Begin new counts."""
         self.cell_metrics.reset()
+        self.val_loss.reset()
         head = self.network.stage_head
         self._val_pool = head.empty(len(self.sample_stage)) if head is not None else None
 
     def validation_step(self, batch: CellBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """Count a batch of cells and add it to its samples."""
-        output: CellOutput = self.network(batch)
-        self.cell_metrics.update(output.logits, batch.cell_type, self.tree)
-        loss = hierarchical_cross_entropy(output.logits, batch.cell_type, self.tree, self.config.ancestor_weight)
-        self.log("val/cell_type/loss", loss, batch_size=batch.n_cells, sync_dist=True)
+        """Count the cells of a batch, padding left out, and add them to their samples."""
+        is_cell = batch.row != PADDING
+        label, sample = batch.cell_type[is_cell], batch.sample[is_cell]
+        latent, logits = (part[is_cell].float() for part in self.network(batch))
+        self.cell_metrics.update(logits, label, self.tree)
+        self.val_loss.update(hierarchical_losses(logits, label, self.tree, self.config.ancestor_weight), label)
         head = self.network.stage_head
         if head is not None and self._val_pool is not None:
-            self._val_pool = head.pool(
-                self._val_pool, output.latent.float(), output.logits.float().softmax(dim=1), batch.sample
-            )
+            self._val_pool = head.pool(self._val_pool, latent, logits.softmax(dim=1), sample)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of both heads."""
         self.log_dict(self.cell_metrics.compute(), prog_bar=True)
+        self.log("val/cell_type/loss", self.val_loss.compute())
         head = self.network.stage_head
         if head is None or self._val_pool is None or self.stage_metrics is None:
             return
@@ -149,8 +176,7 @@ class TrainingModule(pl.LightningModule):
             groups.append({"params": head, "weight_decay": config.stage_weight_decay})
             rates.append(config.stage_learning_rate)
         optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
-        n_steps = max(2, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rates, total_steps=n_steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rates, total_steps=max(2, self.n_steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _stage_loss(self, bags: CellBatch) -> Tensor:
@@ -173,3 +199,8 @@ class TrainingModule(pl.LightningModule):
         for rank in range(1, self.trainer.world_size):
             merged = merge_pools(merged, PoolState(*(part[rank] for part in gathered)))
         return merged
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of a training step on a rank, 0 to 2**64 - 1; neighbours have nothing in common."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])

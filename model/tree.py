@@ -18,10 +18,13 @@ class LabelTree(nn.Module):
         bool `[n_nodes, n_leaves]`, leaves at or below a node.
     path
         bool `[n_nodes, n_nodes]`, whether the column is the row or an ancestor of it.
+    lineage
+        int64 `[n_nodes, n_levels]`, the node's ancestor or itself at each level; -1 below its own level.
     """
 
     below: Tensor
     path: Tensor
+    lineage: Tensor
     levels: Tensor
     leaves: Tensor
 
@@ -34,9 +37,13 @@ class LabelTree(nn.Module):
         path &= levels[None, :] <= levels[:, None]
         self.register_buffer("path", path, persistent=False)
         self.register_buffer("levels", levels, persistent=False)
+        self.n_levels = int(levels.max())
+        at_level = [path & (levels == level) for level in range(1, self.n_levels + 1)]
+        nodes = torch.arange(len(levels))
+        lineage = torch.stack([torch.where(found, nodes, -1).amax(dim=1) for found in at_level], dim=1)
+        self.register_buffer("lineage", lineage, persistent=False)
         self.register_buffer("leaves", torch.from_numpy(ontology.leaves), persistent=False)
         self.siblings = [np.flatnonzero(ontology.parents == p).tolist() for p in np.unique(ontology.parents)]
-        self.n_levels = int(levels.max())
 
     def node_scores(self, logits: Tensor) -> Tensor:
         """Return the log-sum-exp of the leaves below each node, float `[n_cells, n_nodes]`, from leaf logits."""

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ def parse_config(
     arguments
         Command line without the program's name; None = that of this process.
     positional
-        Field given without a flag.
+        Field given without a flag: a path, or a tuple of paths where its metadata say `several`.
 
     Raises
     ------
@@ -71,7 +71,9 @@ def parse_config(
     skip: set[str | int] = set()
     if positional:
         fields = {f.name: f for f in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-        parser.add_argument(positional, type=Path, help=fields[positional].metadata["help"])
+        metadata = fields[positional].metadata
+        several = "+" if metadata.get("several") else None
+        parser.add_argument(positional, type=Path, help=metadata["help"], nargs=several)
         skip = {positional}
     parser.add_class_arguments(config_class, skip=skip, as_group=False)
     try:
@@ -83,7 +85,10 @@ def parse_config(
             where="the command line or config",
             fix="See --help.",
         ) from error
-    return config_class(**{k: v for k, v in vars(options).items() if k != "config"})
+    values = {k: v for k, v in vars(options).items() if k != "config"}
+    if positional and isinstance(values[positional], list):
+        values[positional] = tuple(values[positional])
+    return config_class(**values)
 
 
 def plain_options(config: Any, *, keep_paths: bool = False) -> Any:
@@ -97,6 +102,14 @@ def plain_options(config: Any, *, keep_paths: bool = False) -> Any:
     if isinstance(config, str | Path) and not keep_paths:
         return Path(config).name if "/" in str(config) else str(config)
     return str(config) if isinstance(config, Path) else config
+
+
+def flat_options(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested options as one table of texts: "data.batch_size" to "512"."""
+    rows: dict[str, str] = {}
+    for name, value in content.items():
+        rows |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: str(value)}
+    return rows
 
 
 class WarningCollector(logging.Handler):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from schema.batch import CellBatch
+from schema.batch import LARGE, CellBatch
 from schema.labels import CellOntology
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,24 +39,46 @@ def ontology():
 
 @pytest.fixture
 def make_batch():
-    """Return a function that packs a dense count matrix as a CellBatch."""
+    """Return a function that packs a dense count matrix as a CellBatch.
 
-    def make(counts, *, library_size=None, present=None, cell_type=None, sample=None):
+    `counts` `[n_cells, n_file_genes]` stand in the order of the file; `columns`, one list for each file, says where the
+    vocabulary has them (-1 = nowhere), by default in the same order. `exact` leaves counts unpacked, as float32.
+    """
+
+    def make(
+        counts,
+        *,
+        library_size=None,
+        present=None,
+        columns=None,
+        file=None,
+        cell_type=None,
+        sample=None,
+        row=None,
+        exact=False,
+    ):
         counts = np.asarray(counts, dtype=np.float32)
-        n_cells, n_genes = counts.shape
-        rows, columns = np.nonzero(counts)
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n_cells))))
+        n_cells, n_file_genes = counts.shape
+        columns = np.asarray([np.arange(n_file_genes)] if columns is None else columns, dtype=np.int32)
+        if present is None:
+            present = [[gene in genes for gene in range(columns.max() + 1)] for genes in columns.tolist()]
+        rows, genes = np.nonzero(counts)
+        entries = counts[rows, genes]
+        large = np.flatnonzero((entries >= LARGE) & (not exact))
         zeros = np.zeros(n_cells, dtype=np.int64)
         return CellBatch(
-            indptr=torch.from_numpy(indptr),
-            indices=torch.from_numpy(columns.astype(np.int32)),
-            counts=torch.from_numpy(counts[rows, columns]),
+            indptr=torch.from_numpy(np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n_cells))))),
+            indices=torch.from_numpy(genes.astype(np.uint16)),
+            counts=torch.from_numpy(entries if exact else np.minimum(entries, LARGE).astype(np.uint8)),
+            large_at=torch.from_numpy(large),
+            large_count=torch.from_numpy(entries[large]),
             library_size=torch.tensor(counts.sum(1) if library_size is None else library_size, dtype=torch.float32),
-            present=torch.ones(1, n_genes, dtype=torch.bool) if present is None else torch.tensor([present]),
-            file=torch.from_numpy(zeros),
+            columns=torch.from_numpy(columns),
+            present=torch.tensor(np.atleast_2d(present)),
+            file=torch.from_numpy(zeros) if file is None else torch.tensor(file),
             cell_type=torch.from_numpy(zeros - 1) if cell_type is None else torch.tensor(cell_type),
             sample=torch.from_numpy(zeros) if sample is None else torch.tensor(sample),
-            row=torch.arange(n_cells),
+            row=torch.arange(n_cells) if row is None else torch.tensor(row),
         )
 
     return make

@@ -61,3 +61,32 @@ def dense(block, n_genes):
 @pytest.fixture(name="dense")
 def _dense():
     return dense
+
+
+@pytest.fixture
+def write_cohort():
+    """Return a function that writes cells of interleaved samples as .h5ad and returns the counts, dense.
+
+    About half the entries are zero; the others tell row and column. Some counts are above 15, some above 254; rows 3
+    and 40 are empty. Samples a, b, c alternate, `cell_type` is missing in row 7.
+    """
+
+    def write(path, n_cells=300, n_genes=12, seed=0, layout=sp.csr_matrix):
+        rng = np.random.default_rng(seed)
+        rows, columns = np.mgrid[:n_cells, :n_genes]
+        counts = np.where(rng.random((n_cells, n_genes)) < 0.5, 0, (rows * n_genes + columns) % 14 + 1)
+        counts[rng.random(counts.shape) < 0.1] = 16 + np.arange(n_genes).max()
+        counts[rng.random(counts.shape) < 0.03] = 255
+        counts[1::50, -1] = 1000 + np.arange(1, n_cells, 50)
+        counts[[row for row in (3, 40) if row < n_cells]] = 0
+        names = np.array(["a", "b", "c"])
+        kinds = [None if row == 7 else ("Mast cell", "T cell")[row % 2] for row in range(n_cells)]
+        obs = pd.DataFrame(
+            {"sample_id": pd.Categorical(names[np.arange(n_cells) % 3]), "cell_type": pd.Categorical(kinds)},
+            index=[f"cell{row}" for row in range(n_cells)],
+        )
+        var = pd.DataFrame({"gene_id": ""}, index=[f"Gene{seed}x{column}" for column in range(n_genes)])
+        ad.AnnData(layout(counts.astype(np.float32)), obs=obs, var=var).write_h5ad(path)
+        return counts
+
+    return write

@@ -1,7 +1,12 @@
+import anndata as ad
 import numpy as np
 import pytest
+from scipy import sparse
 
-from datamodules.cells import CellDataModule, DataConfig, expand_files
+from datamodules.cells import CellDataModule
+from datamodules.data_config import DataConfig
+from datamodules.files import expand_files
+from datamodules.order import Share
 from datamodules.simulate import SimulationConfig, simulate
 from datamodules.splits import SplitConfig
 from schema.errors import InputError, UsageError
@@ -29,7 +34,7 @@ def batches(loader, part):
 
 def test_each_training_cell_comes_once_and_no_other_cell_comes(cells):
     seen = np.concatenate([b.row.numpy() for b in batches(iter(cells.train_dataloader()), "cells")])
-    split = cells.samples["split"].to_numpy()[cells.files[0].sample]
+    split = cells.dataset.samples["split"].to_numpy()[cells.dataset.files[0].sample]
     assert sorted(seen) == np.flatnonzero(split == "train").tolist()
     validated = np.concatenate([b.row.numpy() for b in cells.val_dataloader()])
     assert validated.tolist() == np.flatnonzero(split == "val").tolist()
@@ -41,38 +46,81 @@ def test_bags_come_from_training_samples_with_a_stage(cells):
         samples, counts = np.unique(bag.sample.numpy(), return_counts=True)
         assert len(samples) == 3
         assert (counts == 10).all()
-        assert set(cells.samples["split"].iloc[samples]) == {"train"}
-        assert set(cells.files[0].sample[bag.row.numpy()]) == set(samples.tolist())
+        assert set(cells.dataset.samples["split"].iloc[samples]) == {"train"}
+        assert set(cells.dataset.files[0].sample[bag.row.numpy()]) == set(samples.tolist())
 
 
 def test_the_vocabulary_is_made_of_training_cells_only(cells):
-    rows = cells.rows("train")[0]
-    block = cells.files[0].store.read(0, cells.files[0].store.n_cells)
+    rows = cells.dataset.rows["train"][0]
+    block = cells.dataset.files[0].store.read(0, cells.dataset.files[0].store.n_cells)
     owner = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
     shown = np.bincount(block.indices[np.isin(owner, rows)], minlength=600)
-    expected = {name for name, n in zip(cells.files[0].store.gene_symbols, shown, strict=True) if n >= 3}
-    assert set(cells.vocabulary.symbols) == expected
+    expected = {name for name, n in zip(cells.dataset.files[0].store.gene_symbols, shown, strict=True) if n >= 3}
+    assert set(cells.dataset.vocabulary.symbols) == expected
 
 
 def test_the_mean_expression_is_that_of_the_training_cells(cells):
-    total = np.zeros(cells.vocabulary.n_genes)
-    for batch in batches(iter(cells.train_dataloader()), "cells"):
-        rows = np.repeat(np.arange(batch.n_cells), batch.indptr.diff().numpy())
-        values = np.log1p(batch.counts.numpy() * (1e4 / batch.library_size.numpy()[rows]))
-        np.add.at(total, batch.indices.numpy(), values)
-    np.testing.assert_allclose(cells.gene_mean, total / len(cells.rows("train")[0]), rtol=1e-3)
+    file, rows = cells.dataset.files[0], cells.dataset.rows["train"][0]
+    block = file.store.read(0, file.store.n_cells)
+    counts = sparse.csr_matrix((block.counts, block.indices, block.indptr)).toarray()[rows]
+    scaled = np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True)))
+    known = np.flatnonzero(file.match.column >= 0)
+    np.testing.assert_allclose(cells.dataset.gene_mean[file.match.column[known]], scaled[:, known].mean(0), rtol=1e-3)
 
 
 def test_training_labels_count_the_training_cells(cells):
-    assert cells.training_labels().sum() == len(cells.rows("train")[0])
+    assert cells.dataset.training_labels().sum() == len(cells.dataset.rows["train"][0])
 
 
-def test_without_labels_there_is_no_training(cohort):
-    data = DataConfig(files=str(cohort[0]))
-    module = CellDataModule(data, SplitConfig(), seed=0)
-    module._labels = lambda store: np.full(store.n_cells, -1)
+def test_without_labels_there_is_no_training(cohort, tmp_path):
+    adata = ad.read_h5ad(cohort[0])
+    adata.obs = adata.obs.drop(columns=[name for name in adata.obs if name.startswith("cell_type")])
+    adata.write_h5ad(tmp_path / "unlabelled.h5ad")
     with pytest.raises(InputError, match="needs labelled cells"):
-        module.prepare()
+        CellDataModule(DataConfig(files=str(tmp_path / "unlabelled.h5ad")), SplitConfig(), seed=0).prepare()
+
+
+def test_counts_stored_by_genes_are_refused_for_training(cohort, tmp_path):
+    adata = ad.read_h5ad(cohort[0])
+    adata.X = sparse.csc_matrix(adata.X)
+    adata.write_h5ad(tmp_path / "by_genes.h5ad")
+    with pytest.raises(InputError, match=r"by_genes\.h5ad.*datamodules\.prepare"):
+        CellDataModule(DataConfig(files=str(tmp_path / "by_genes.h5ad")), SplitConfig(), seed=0).prepare()
+
+
+def test_a_checkpoint_of_a_run_that_read_otherwise_is_refused(cells):
+    state = cells.state_dict()
+    cells.load_state_dict(state)
+    with pytest.raises(UsageError, match="processes 1 instead of 4"):
+        cells.load_state_dict(state | {"processes": 4})
+    with pytest.raises(UsageError, match="batch_size 64 instead of 32, rows"):
+        cells.load_state_dict(state | {"batch_size": 32, "rows": "other"})
+
+
+def test_the_number_of_batches_is_known_before_training(cells):
+    n_rows = len(cells.dataset.rows["train"][0])
+    loader = cells.train_dataloader()
+    iter(loader)
+    assert len(loader) == cells.n_training_batches(1) >= n_rows / 64
+    assert cells.n_training_batches(2) == cells.training_plan(Share(seed=0, epoch=3, rank=1, world=2)).n_batches
+
+
+def test_balanced_drawing_raises_rare_labels(cohort):
+    data = DataConfig(files=str(cohort[0]), batch_size=64, balance=1.0)
+    module = CellDataModule(data, SplitConfig(), seed=0)
+    module.prepare()
+    counts, drawn = module.dataset.training_labels(), module.drawn_labels()
+    shown = counts > 0
+    np.testing.assert_allclose(drawn[shown], counts.sum() / shown.sum())
+    assert (drawn[~shown] == 0).all()
+    codes, found_labels = module.dataset.training_codes()[0], []
+    for epoch in range(20):
+        for window in module.training_plan(Share(seed=0, epoch=epoch)).windows():
+            laid = np.concatenate([codes[start:stop] for _, start, stop in window.blocks])
+            found_labels.append(laid[np.concatenate(window.batches)])
+    labels = np.concatenate(found_labels)
+    found = np.bincount(labels, minlength=len(counts))[shown] / len(labels)
+    assert abs(found - 1 / shown.sum()).max() < 0.4 / shown.sum()
 
 
 def test_patterns_name_files(tmp_path):

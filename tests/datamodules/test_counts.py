@@ -3,7 +3,7 @@ import pytest
 
 from datamodules.check import RawRows
 from datamodules.counts import judge_values, pick_counts
-from datamodules.matrix import DenseMatrix
+from datamodules.dense import DenseMatrix
 from schema.errors import InputError
 
 

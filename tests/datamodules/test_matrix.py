@@ -40,7 +40,7 @@ def test_a_sample_holds_the_first_and_the_last_values(file, coded, layout):
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_a_sample_looks_all_over_the_matrix(file, layout, monkeypatch):
-    monkeypatch.setattr("datamodules.matrix._SAMPLE_ENTRIES", 8)
+    monkeypatch.setattr("datamodules.transposed._SAMPLE_ENTRIES", 8)
     rows = np.repeat(np.arange(2000), 2).reshape(2000, 2)
     write_elem(file, "X", LAYOUTS[layout](rows.astype(np.float32)))
     values = np.concatenate([block.values for block in open_matrix(file["X"], "f, X").sample()])
@@ -65,13 +65,13 @@ def test_a_matrix_without_values_is_read(file, layout):
 
 
 def test_dense_rows_are_read_a_few_at_a_time(file, coded, monkeypatch):
-    monkeypatch.setattr("datamodules.matrix._DENSE_BYTES", 2 * coded[0].nbytes)
+    monkeypatch.setattr("datamodules.dense._DENSE_BYTES", 2 * coded[0].nbytes)
     write_elem(file, "X", coded)
     np.testing.assert_array_equal(as_dense(open_matrix(file["X"], "f, X").read(0, 7), 5), coded)
 
 
 def test_columns_are_transposed_a_few_entries_at_a_time(file, coded, monkeypatch):
-    monkeypatch.setattr("datamodules.matrix._ENTRIES", 3)
+    monkeypatch.setattr("datamodules.transposed._ENTRIES", 3)
     write_elem(file, "X", sp.csc_matrix(coded))
     matrix = open_matrix(file["X"], "f, X")
     np.testing.assert_array_equal(as_dense(matrix.read(0, 7), 5), coded)

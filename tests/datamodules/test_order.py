@@ -1,74 +1,65 @@
 import numpy as np
 import pytest
 
-from datamodules.order import (
-    RowBlock,
-    Share,
-    bag_windows,
-    cut_into_blocks,
-    n_batches,
-    sequential_windows,
-    shuffled_windows,
-)
+from datamodules.order import BagPlan, ReadSizes, SampleRows, SequentialPlan, Share, ShuffledPlan
 
 
-def rows_of(window, batch):
-    laid = [(b.file, row) for b in window.blocks for row in range(b.start, b.stop)]
-    return [laid[i] for i in batch]
+def laid_out(window):
+    return [(int(file), row) for file, start, stop in window.blocks for row in range(start, stop)]
 
 
-def all_rows(windows):
-    return [row for window in windows for batch in window.batches for row in rows_of(window, batch)]
+def batches_of(plan, first_batch=0):
+    found = []
+    for window in plan.windows(first_batch):
+        laid = laid_out(window)
+        orders = [np.arange(len(laid))] if window.batches is None else window.batches
+        found += [[laid[i] for i in order] for order in orders]
+    return found
 
 
-def all_batches(windows):
-    return [rows_of(window, batch) for window in windows for batch in window.batches]
+def plan_of(sizes, share, batch_size=16, block_rows=8, window_rows=64, **options):
+    reads = ReadSizes(batch_size=batch_size, block_rows=block_rows, window_rows=window_rows)
+    return ShuffledPlan(sizes, reads, share, **options)
 
 
-def blocks_of(sizes, block_rows=8):
-    return cut_into_blocks([np.arange(n) for n in sizes], block_rows)
+SIZES = [101, 0, 37, 260]
 
 
-def test_blocks_break_where_rows_are_left_out():
-    blocks = cut_into_blocks([np.array([0, 1, 2, 3, 7, 8]), np.array([], dtype=np.int64), np.array([5])], 3)
-    assert blocks == [RowBlock(0, 0, 3), RowBlock(0, 3, 4), RowBlock(0, 7, 9), RowBlock(2, 5, 6)]
-
-
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_row_comes_once_per_epoch_over_all_ranks(world):
-    blocks = blocks_of([101, 37, 260])
+@pytest.mark.parametrize("window_rows", [64, 16])
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_every_row_comes_once_per_epoch_over_all_ranks(world, window_rows):
     seen, counts = [], []
     for rank in range(world):
-        share = Share(seed=1, epoch=2, rank=rank, world=world)
-        windows = shuffled_windows(blocks, batch_size=16, window_rows=64, share=share)
-        seen += all_rows(windows)
-        counts.append(n_batches(windows))
-    assert sorted(seen) == [(f, r) for f, n in enumerate([101, 37, 260]) for r in range(n)]
+        plan = plan_of(SIZES, Share(seed=1, epoch=2, rank=rank, world=world), window_rows=window_rows)
+        batches = batches_of(plan)
+        assert len(batches) == plan.n_batches
+        seen += [row for batch in batches for row in batch]
+        counts.append(plan.n_batches)
+    assert sorted(seen) == [(file, row) for file, n in enumerate(SIZES) for row in range(n)]
     assert len(set(counts)) == 1
 
 
-def test_ranks_get_equal_parts_of_every_file():
-    blocks = blocks_of([160, 160, 160])
-    for rank in range(2):
-        rows = all_rows(
-            shuffled_windows(blocks, batch_size=16, window_rows=64, share=Share(seed=1, rank=rank, world=2))
-        )
-        assert len(rows) == 240
-        assert min(np.bincount([file for file, _ in rows], minlength=3)) > 40
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_get_equal_parts_of_every_file(rank):
+    plan = plan_of([160, 160, 160], Share(seed=1, rank=rank, world=2))
+    rows = [row for batch in batches_of(plan) for row in batch]
+    assert len(rows) == 240
+    assert min(np.bincount([file for file, _ in rows], minlength=3)) > 40
 
 
 def test_batches_are_at_most_the_batch_size_and_nearly_equal():
-    windows = shuffled_windows(blocks_of([1000]), batch_size=32, window_rows=256, share=Share(seed=0))
-    sizes = [len(batch) for window in windows for batch in window.batches]
+    sizes = [len(batch) for batch in batches_of(plan_of([1000], Share(seed=0), batch_size=32, window_rows=256))]
     assert max(sizes) <= 32
     assert max(sizes) - min(sizes) <= 8
 
 
-def test_the_order_is_a_function_of_seed_and_epoch():
-    blocks = blocks_of([300])
+def test_the_number_of_batches_is_that_of_every_epoch():
+    assert len({plan_of([1003, 77], Share(seed=0, epoch=epoch)).n_batches for epoch in range(20)}) == 1
 
+
+def test_the_order_is_a_function_of_seed_and_epoch():
     def order(seed, epoch):
-        return all_rows(shuffled_windows(blocks, batch_size=16, window_rows=64, share=Share(seed=seed, epoch=epoch)))
+        return batches_of(plan_of([300], Share(seed=seed, epoch=epoch)))
 
     assert order(0, 3) == order(0, 3)
     assert order(0, 3) != order(0, 4)
@@ -77,55 +68,105 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_blocks_themselves_are_read_in_a_new_order_each_epoch():
     def blocks(epoch):
-        share = Share(seed=0, epoch=epoch)
-        windows = shuffled_windows(blocks_of([300]), batch_size=16, window_rows=64, share=share)
-        return [block for window in windows for block in window.blocks]
+        return np.concatenate([window.blocks for window in plan_of([300], Share(seed=0, epoch=epoch)).windows()])
 
-    assert blocks(0) != blocks(1)
-    assert sorted(blocks(0)) == sorted(blocks(1))
+    assert (blocks(0) != blocks(1)).any()
+    assert sorted(blocks(0).tolist()) == sorted(blocks(1).tolist())
 
 
-def test_batches_of_a_label_sorted_file_are_mixed():
-    labels = np.repeat(np.arange(10), 400)
-    windows = shuffled_windows(blocks_of([4000], 16), batch_size=400, window_rows=2000, share=Share(seed=0))
-    for batch in all_batches(windows):
-        histogram = np.bincount(labels[[row for _, row in batch]], minlength=10) / len(batch)
-        assert np.abs(histogram - 0.1).sum() / 2 < 0.2
+@pytest.mark.parametrize("window_rows", [64, 16])
+@pytest.mark.parametrize("first_batch", [0, 1, 4, 7, 19])
+def test_a_plan_can_begin_at_any_batch(first_batch, window_rows):
+    plan = plan_of([300], Share(seed=0, epoch=1), window_rows=window_rows)
+    assert batches_of(plan, first_batch) == batches_of(plan)[first_batch:]
 
 
-def test_sequential_windows_keep_the_row_order():
-    windows = sequential_windows([RowBlock(0, 3, 8), RowBlock(0, 8, 10)], batch_size=2)
-    assert all_batches(windows) == [[(0, 3), (0, 4)], [(0, 5), (0, 6)], [(0, 7)], [(0, 8), (0, 9)]]
+def test_a_window_of_one_batch_is_read_as_it_lies():
+    plan = plan_of([300], Share(seed=0), batch_size=32, window_rows=32)
+    assert all(window.batches is None for window in plan.windows())
+    assert all(window.n_rows <= 32 for window in plan.windows())
 
 
-def bags(share, count=4, n_samples=2, n_cells=3):
-    rows = [(0, np.arange(0, 10)), (0, np.arange(10, 12)), (1, np.arange(0, 30, 3))]
-    return bag_windows(rows, n_batches=count, n_samples=n_samples, n_cells=n_cells, share=share), rows
+def test_an_empty_data_set_has_no_batch():
+    plan = plan_of([0, 0], Share(seed=0))
+    assert plan.n_batches == 0
+    assert batches_of(plan) == []
+
+
+def test_rows_come_as_often_as_their_weight_says():
+    weights = [np.array([1.0] * 900 + [9.0] * 100, dtype=np.float32)]
+    plan = plan_of([1000], Share(seed=0), window_rows=1000, block_rows=10, weights=weights)
+    rows = np.array([row for batch in batches_of(plan) for _, row in batch])
+    assert len(rows) == 1000
+    assert abs((rows >= 900).mean() - 0.5) < 0.06
+
+
+def test_a_sequential_plan_keeps_the_row_order():
+    assert batches_of(SequentialPlan([5, 0, 3], 2)) == [
+        [(0, 0), (0, 1)],
+        [(0, 2), (0, 3)],
+        [(0, 4)],
+        [(2, 0), (2, 1)],
+        [(2, 2)],
+    ]
+
+
+def test_ranks_share_a_sequential_plan_and_the_last_is_padded():
+    plans = [SequentialPlan([5, 3], 2, rank=rank, world=2) for rank in range(2)]
+    assert [plan.n_batches for plan in plans] == [3, 3]
+    windows = [list(plan.windows()) for plan in plans]
+    rows = [row for part in windows for window in part for row in laid_out(window)]
+    assert sorted(rows) == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2)]
+    assert [[window.n_padding for window in part] for part in windows] == [[0, 0, 0], [0, 0, 1]]
+    assert windows[1][-1].n_rows == 0
+
+
+SAMPLES = [
+    SampleRows(0, np.arange(0, 10), 1),
+    SampleRows(0, np.arange(10, 12), 1),
+    SampleRows(1, np.arange(0, 30, 3), 1),
+]
+OF_ROW = {(sample.file, int(row)): number for number, sample in enumerate(SAMPLES) for row in sample.positions}
+
+
+def bags(share, count=4, n_samples=2, n_cells=3, samples=SAMPLES):
+    return batches_of(BagPlan(samples, n_batches=count, n_samples=n_samples, n_cells=n_cells, share=share))
 
 
 def test_a_bag_holds_distinct_cells_of_distinct_samples():
-    windows, rows = bags(Share(seed=0))
-    of_row = {(file, int(r)): s for s, (file, members) in enumerate(rows) for r in members}
-    for batch in all_batches(windows):
+    for batch in bags(Share(seed=0)):
         assert len(set(batch)) == len(batch)
-        samples = [of_row[row] for row in batch]
+        samples = [OF_ROW[row] for row in batch]
         assert len(set(samples)) == 2
-        assert all(samples.count(s) == min(3, len(rows[s][1])) for s in set(samples))
+        assert all(samples.count(s) == min(3, len(SAMPLES[s].positions)) for s in set(samples))
 
 
 def test_all_samples_come_before_any_comes_again_over_ranks():
-    _, rows = bags(Share(seed=0))
-    of_row = {(file, int(r)): s for s, (file, members) in enumerate(rows) for r in members}
-    seen = []
-    for step in range(3):
-        for rank in range(2):
-            windows, _ = bags(Share(seed=0, rank=rank, world=2), count=3, n_samples=1)
-            seen.append(of_row[all_batches(windows)[step][0]])
+    found = [bags(Share(seed=0, rank=rank, world=2), count=3, n_samples=1) for rank in range(2)]
+    seen = [OF_ROW[found[rank][step][0]] for step in range(3) for rank in range(2)]
     assert sorted(seen[:3]) == [0, 1, 2]
     assert sorted(seen[3:]) == [0, 1, 2]
 
 
 def test_fewer_samples_than_asked_for_are_all_taken():
-    windows, _ = bags(Share(seed=0), count=1, n_samples=8)
-    assert {row[0] for row in all_rows(windows)} == {0, 1}
-    assert len(all_rows(windows)) == 3 + 2 + 3
+    (batch,) = bags(Share(seed=0), count=1, n_samples=8)
+    assert {OF_ROW[row] for row in batch} == {0, 1, 2}
+    assert len(batch) == 3 + 2 + 3
+
+
+def test_bags_of_shuffled_files_are_runs_of_neighbours():
+    samples = [SampleRows(0, np.arange(5, 105), 10)]
+    plan = BagPlan(samples, n_batches=50, n_samples=1, n_cells=20, share=Share(seed=0))
+    firsts = set()
+    for window in plan.windows():
+        starts = window.blocks[:, 1]
+        assert window.n_rows == 20
+        assert ((starts - 5) % 10 == 0).all()
+        assert len(window.blocks) <= 2
+        firsts |= set(starts.tolist())
+    assert firsts == set(range(5, 105, 10))
+
+
+def test_bags_can_begin_at_any_batch():
+    plan = BagPlan(SAMPLES, n_batches=6, n_samples=2, n_cells=3, share=Share(seed=3, epoch=2))
+    assert batches_of(plan, 4) == batches_of(plan)[4:]

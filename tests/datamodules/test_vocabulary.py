@@ -1,10 +1,12 @@
 from types import SimpleNamespace
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 
-from datamodules.check import CsrBlock
-from datamodules.order import RowBlock
+from datamodules.store import open_store
 from datamodules.vocabulary import GeneStatistics, build_vocabulary, common_species, gene_statistics
 from schema.errors import InputError
 
@@ -13,12 +15,11 @@ def fake_store(symbols, ids=None, name="file.h5ad"):
     return SimpleNamespace(gene_symbols=symbols, gene_ids=ids or [""] * len(symbols), name=name)
 
 
-def test_statistics_count_cells_and_sum_normalised_expression():
-    store = fake_store(["Aaa", "Bbb"])
-    store.read = lambda _start, _stop: CsrBlock(
-        np.array([0, 2, 3, 3]), np.array([0, 1, 1], dtype=np.int32), np.array([1.0, 3.0, 5.0], dtype=np.float32)
-    )
-    counted = gene_statistics(store, [RowBlock(0, 0, 3)])
+def test_statistics_count_the_chosen_cells_and_sum_normalised_expression(tmp_path):
+    counts = np.array([[1, 3], [900, 0], [0, 5], [0, 0]], dtype=np.float32)
+    ad.AnnData(sparse.csr_matrix(counts), var=pd.DataFrame(index=["Aaa", "Bbb"])).write_h5ad(tmp_path / "a.h5ad")
+    with open_store(tmp_path / "a.h5ad") as store:
+        counted = gene_statistics(store, np.array([0, 2, 3]))
     assert counted.n_detected.tolist() == [1, 2]
     np.testing.assert_allclose(counted.total, [np.log1p(2500), np.log1p(7500) + np.log1p(10000)])
     assert counted.n_cells == 3

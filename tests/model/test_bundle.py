@@ -19,8 +19,11 @@ def bundle(ontology):
         encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4), stage=StageHeadConfig(n_attention=2, n_pooled=2)
     )
     scale = StageScale.load("mouse_carcinogenesis")
+    network = Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval()
+    prior = torch.arange(1.0, len(ontology.leaves) + 1)
+    network.cell_type_head.adjust((prior / prior.sum()).log(), 1.0)
     return Bundle(
-        network=Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval(),
+        network=network,
         config=config,
         ontology=ontology,
         scale=scale,
@@ -28,6 +31,7 @@ def bundle(ontology):
         temperatures=torch.tensor([1.0, 1.5, 2.0]),
         reference={"sensitivity": [0.9, float("nan")], "false_positive": [0.01, 0.02]},
         training_labels={"NEUT": 3, "N_ANG": 2, "L1_MYE": 5},
+        training_prior=prior / prior.sum(),
         metrics={"val/cell_type/ece": 0.02},
         provenance={"seed": 0},
     )
@@ -47,8 +51,18 @@ def test_a_bundle_predicts_the_same_after_a_round_trip(bundle, folder, make_batc
     assert again.ontology == bundle.ontology
     assert again.scale == bundle.scale
     assert again.temperatures.tolist() == [1.0, 1.5, 2.0]
+    assert torch.equal(again.training_prior, bundle.training_prior)
+    assert torch.equal(again.network.cell_type_head.log_prior, bundle.network.cell_type_head.log_prior)
+    assert float(again.network.cell_type_head.strength) == 1.0
     assert str(again.reference["sensitivity"]) == "[0.9, nan]"
     assert sorted(path.name for path in folder.iterdir()) == ["bundle.json", "genes.tsv", "weights.safetensors"]
+
+
+def test_the_prior_is_written_by_the_name_of_the_leaf(folder, ontology):
+    written = json.loads((folder / "bundle.json").read_text())["training_prior"]
+    names = [ontology.nodes[leaf].id for leaf in ontology.leaves]
+    assert list(written) == names
+    assert written[names[2]] == pytest.approx(3 / sum(range(1, len(names) + 1)))
 
 
 def test_neutrophils_are_known_only_from_labels_at_or_below_them(bundle):
@@ -81,10 +95,13 @@ def test_a_changed_file_is_named(folder, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format 2"),
+        ({"format": 1}, "bundles of format 2: got format 1"),
+        ({"format": 3}, "format 3"),
         ({"surprise": 1}, "surprise"),
         ({"temperatures": [1.0]}, "temperatures"),
         ({"temperatures": [1.0, 0.0, 1.0]}, "temperatures"),
+        ({"training_prior": {"MAL": 1.0}}, "training prior"),
+        ({"training_prior": [1.0]}, "AttributeError"),
         ({"files": {"../weights.safetensors": "0"}}, "weights"),
         ({"network": {"encoder": {"n_hidden": 9}, "stage": {}}}, "RuntimeError"),
         ({"network": {"encoder": {"wings": 2}, "stage": {}}}, "wings"),
@@ -95,6 +112,16 @@ def test_a_description_that_does_not_fit_is_refused(folder, change, message):
     path = folder / "bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("change", [{"MAL": 0.0}, {"MAL": 0.9}, {"UNKNOWN": 0.1}])
+def test_a_prior_that_does_not_fit_is_refused(folder, change):
+    path = folder / "bundle.json"
+    content = json.loads(path.read_text())
+    content["training_prior"] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="training prior"):
         load_bundle(folder)
 
 

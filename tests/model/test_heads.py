@@ -1,6 +1,6 @@
 import torch
 
-from model.heads import StageHead, StageHeadConfig, level_probabilities
+from model.heads import CellTypeHead, StageHead, StageHeadConfig, level_probabilities
 
 
 def make_head(n_levels=5):
@@ -8,6 +8,30 @@ def make_head(n_levels=5):
     head = StageHead(6, 4, n_levels, StageHeadConfig(n_attention=3, n_pooled=2)).eval()
     torch.nn.init.normal_(head.score.weight)
     return head
+
+
+def test_the_prior_is_in_the_logits_and_out_of_the_balanced_ones():
+    torch.manual_seed(0)
+    head, latent = CellTypeHead(6, 4), torch.randn(5, 6)
+    plain = head(latent)
+    assert torch.equal(plain, head.layers(latent))
+    log_prior = torch.tensor([0.7, 0.2, 0.09, 0.01]).log()
+    head.adjust(log_prior, 1.0)
+    assert torch.allclose(head(latent), plain + log_prior)
+    assert torch.allclose(head.balanced(head(latent)), plain, atol=1e-6)
+    head.adjust(log_prior, 0.5)
+    assert torch.allclose(head.balanced(head(latent)), plain - 0.5 * log_prior, atol=1e-6)
+
+
+def test_the_prior_travels_with_the_weights_and_is_not_trained():
+    head, again = CellTypeHead(6, 4), CellTypeHead(6, 4)
+    head.adjust(torch.tensor([0.7, 0.2, 0.09, 0.01]).log(), 1.0)
+    again.load_state_dict(head.state_dict())
+    assert torch.equal(again.log_prior, head.log_prior)
+    assert float(again.strength) == 1.0
+    assert {name for name, _ in head.named_parameters()} == {
+        f"layers.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")
+    }
 
 
 def test_probabilities_fall_along_the_scale_and_levels_sum_to_one():

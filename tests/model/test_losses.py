@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from model.losses import cumulative_link_loss, hierarchical_cross_entropy
+from model.losses import cumulative_link_loss, hierarchical_cross_entropy, hierarchical_losses
 from model.tree import LabelTree
 
 
@@ -40,8 +40,31 @@ def test_unlabelled_cells_teach_nothing(ontology):
     with_unknown = hierarchical_cross_entropy(logits, torch.tensor([5, -1, -1]), tree, 0.3)
     alone = hierarchical_cross_entropy(logits[:1], torch.tensor([5]), tree, 0.3)
     assert torch.allclose(with_unknown, alone)
+    logits.requires_grad_()
     nothing = hierarchical_cross_entropy(logits, torch.tensor([-1, -1, -1]), tree, 0.3)
-    assert float(nothing) == 0.0
+    nothing.backward()
+    assert float(nothing.detach()) == 0.0
+    assert not logits.grad.any()
+
+
+def test_the_loss_of_a_cell_sums_leaves_along_its_path(ontology):
+    logits = torch.randn(len(ontology.nodes), len(ontology.leaves), generator=torch.Generator().manual_seed(0)) * 3
+    losses = hierarchical_losses(logits, torch.arange(len(ontology.nodes)), LabelTree(ontology), 0.3)
+    probability = logits.double().softmax(dim=1).numpy() @ ontology.leaves_below.T
+    for node in range(len(ontology.nodes)):
+        expected, above = -math.log(probability[node, node]), ontology.parents[node]
+        while above >= 0:
+            expected, above = expected - 0.3 * math.log(probability[node, above]), ontology.parents[above]
+        assert math.isclose(float(losses[node]), expected, rel_tol=1e-4)
+
+
+def test_a_leaf_that_is_nearly_impossible_has_a_finite_loss_and_gradient(ontology):
+    logits = torch.zeros(1, len(ontology.leaves))
+    logits[0, 3] = 500.0
+    logits.requires_grad_()
+    hierarchical_cross_entropy(logits, torch.from_numpy(ontology.leaves)[:1], LabelTree(ontology), 0.3).backward()
+    assert bool(torch.isfinite(logits.grad).all())
+    assert float(logits.grad[0, 0]) < -0.9
 
 
 def test_the_cumulative_link_asks_every_threshold():

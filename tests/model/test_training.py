@@ -1,25 +1,40 @@
+import numpy as np
 import pytest
 import torch
 
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
-from model.training import OptimisationConfig, TrainingModule
+from model.pooling import merge_pools
+from model.prior import log_adjustment
+from model.training import OptimisationConfig, TrainingModule, step_seed
+from schema.batch import PADDING
 from schema.errors import UsageError
 
 
 @pytest.fixture
 def make_module(ontology):
-    def make(**options):
+    def make(*, dropout=0.0, seed=0, **options):
         torch.manual_seed(0)
         config = NetworkConfig(
-            encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4, dropout=0.0),
+            encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4, dropout=dropout),
             stage=StageHeadConfig(n_attention=2, n_pooled=2),
         )
         network = Network(n_genes=6, n_leaves=len(ontology.leaves), n_stage_levels=3, config=config)
         torch.nn.init.ones_(network.stage_head.score.weight)
-        module = TrainingModule(network, ontology, torch.tensor([0, 2, -1]), OptimisationConfig(**options))
-        module.log = lambda *_, **__: None
+        module = TrainingModule(
+            network,
+            ontology,
+            torch.tensor([0, 2, -1]),
+            OptimisationConfig(**options),
+            seed=seed,
+            n_steps=6,
+            label_counts=torch.arange(len(ontology.nodes)),
+        )
+        module.logged = {}
+        module.log = lambda name, value, **_: module.logged.__setitem__(name, value)
+        module.log_dict = lambda values, **_: module.logged.update(values)
+        module._over_ranks = lambda pool: pool
         return module
 
     return make
@@ -61,6 +76,121 @@ def test_samples_of_unknown_stage_teach_nothing(make_module, bags, make_batch):
     )
 
 
-def test_a_wrong_thinning_is_refused():
-    with pytest.raises(UsageError, match="thin"):
-        OptimisationConfig(thin_min=500.0, thin_max=100.0)
+@pytest.mark.parametrize(
+    "option",
+    [{"thin_min": 500.0, "thin_max": 100.0}, {"thin_share": 1.5}, {"logit_adjustment": -0.5}, {"learning_rate": 0.0}],
+)
+def test_a_wrong_option_is_refused(option):
+    with pytest.raises(UsageError, match="0 <= thin_share <= 1"):
+        OptimisationConfig(**option)
+
+
+def test_the_network_gets_the_prior_of_the_training_labels(make_module, ontology):
+    head = make_module(logit_adjustment=0.5).network.cell_type_head
+    assert float(head.strength) == 0.5
+    assert torch.equal(head.log_prior, log_adjustment(torch.arange(len(ontology.nodes)), ontology))
+    assert float(make_module(logit_adjustment=0.0).network.cell_type_head.strength) == 0.0
+
+
+def validated(module, batches):
+    """Return what a module logs and pools for validation batches."""
+    module.eval()
+    module.on_validation_epoch_start()
+    with torch.no_grad():
+        for index, batch in enumerate(batches):
+            module.validation_step(batch, index)
+    return module._val_pool
+
+
+@pytest.fixture
+def validation_cells(make_batch):
+    """Return a function that makes a batch of some of 8 cells, filled up with padding."""
+    counts = np.arange(48).reshape(8, 6) % 7 + np.eye(8, 6) * 300
+    label, sample = [1, 5, -1, 9, 12, 1, 30, -1], [0, 0, 0, 1, 1, 1, 2, 2]
+
+    def make(rows, n_padding=0):
+        pad = [0] * n_padding
+        return make_batch(
+            np.vstack([counts[rows].reshape(-1, 6), np.zeros((n_padding, 6))]),
+            cell_type=np.array([label[r] for r in rows] + [-1] * n_padding, dtype=np.int64),
+            sample=np.array([sample[r] for r in rows] + pad, dtype=np.int64),
+            row=np.array([100 + r for r in rows] + [PADDING] * n_padding, dtype=np.int64),
+        )
+
+    return make
+
+
+def test_padding_counts_nowhere_in_validation(make_module, validation_cells):
+    plain, padded = make_module(), make_module()
+    pool = validated(plain, [validation_cells([0, 1, 2, 3]), validation_cells([4, 5]), validation_cells([6, 7])])
+    same = validated(
+        padded,
+        [
+            validation_cells([0, 1, 2, 3]),
+            validation_cells([4, 5], n_padding=2),
+            validation_cells([6, 7], n_padding=2),
+            validation_cells([], n_padding=4),
+        ],
+    )
+    for got, expected in zip(same, pool, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
+    assert torch.equal(same.n_cells, torch.tensor([3.0, 3.0, 2.0]))
+    assert torch.equal(padded.cell_metrics.by_type.counts, plain.cell_metrics.by_type.counts)
+    assert int(padded.cell_metrics.by_type.counts.sum()) > 0
+    assert int(padded.val_loss.n_cells) == int(plain.val_loss.n_cells) == 6
+    torch.testing.assert_close(padded.val_loss.compute(), plain.val_loss.compute(), rtol=1e-6, atol=0)
+
+
+def test_the_validation_loss_is_the_mean_over_labelled_cells(make_module, validation_cells):
+    """However the cells are cut into batches, those without labels among them."""
+    means = []
+    for cut in ([[0, 1, 2, 3, 4, 5, 6, 7]], [[2], [0, 1], [3, 4, 5, 6], [7]], [[0], [1, 2, 7], [3, 4, 5, 6]]):
+        module = make_module()
+        validated(module, [validation_cells(rows, n_padding=len(rows) % 3) for rows in cut])
+        module.on_validation_epoch_end()
+        means.append(float(module.logged["val/cell_type/loss"]))
+    assert means[1:] == pytest.approx(means[:1] * 2, rel=1e-5)
+    single = [make_module() for _ in range(6)]
+    losses = []
+    for module, row in zip(single, [0, 1, 3, 4, 5, 6], strict=True):
+        validated(module, [validation_cells([row])])
+        losses.append(float(module.val_loss.compute()))
+    assert means[0] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_two_ranks_come_to_what_one_comes_to(make_module, validation_cells):
+    whole, left, right = make_module(), make_module(), make_module()
+    pool = validated(whole, [validation_cells([0, 1, 2, 3]), validation_cells([4, 5, 6, 7])])
+    pools = [
+        validated(left, [validation_cells([0, 1, 2]), validation_cells([6, 7], n_padding=1)]),
+        validated(right, [validation_cells([3, 4, 5]), validation_cells([], n_padding=3)]),
+    ]
+    for got, expected in zip(merge_pools(*pools), pool, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    for name in ("by_type", "by_leaf"):
+        parts = [getattr(module.cell_metrics, name).counts for module in (left, right)]
+        assert torch.equal(parts[0] + parts[1], getattr(whole.cell_metrics, name).counts)
+    total, n_cells = (sum(getattr(m.val_loss, name) for m in (left, right)) for name in ("total", "n_cells"))
+    assert float(total / n_cells) == pytest.approx(float(whole.val_loss.compute()), rel=1e-5)
+
+
+def test_the_seed_of_a_step_depends_on_seed_step_and_rank():
+    seeds = {step_seed(seed, step, rank) for seed in range(5) for step in range(50) for rank in range(4)}
+    assert len(seeds) == 1000
+    assert step_seed(3, 7, 1) == int(np.random.SeedSequence([3, 7, 1]).generate_state(1, np.uint64)[0])
+    torch.manual_seed(max(seeds))
+
+
+def test_dropout_and_thinning_of_a_step_do_not_depend_on_what_was_drawn_before(make_module, make_batch, monkeypatch):
+    cells = make_batch(np.full((4, 6), 300), cell_type=[1, 5, 9, 3])
+
+    def loss(step, *, seed=0, rank=0, draws=0):
+        module = make_module(dropout=0.5, thin_share=0.5, seed=seed).train()
+        monkeypatch.setattr(TrainingModule, "global_step", step)
+        monkeypatch.setattr(TrainingModule, "global_rank", rank)
+        torch.rand(draws)
+        module.on_train_batch_start({"cells": cells}, 0)
+        return float(module.training_step({"cells": cells}, 0).detach())
+
+    assert loss(3) == loss(3, draws=1000)
+    assert len({loss(3), loss(4), loss(3, seed=1), loss(3, rank=1)}) == 4

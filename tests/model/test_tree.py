@@ -35,3 +35,12 @@ def test_a_path_runs_from_a_node_to_its_lineage(ontology):
     at = ontology.index_by_id
     path = torch.nonzero(tree.path[at["N_ANG"]]).flatten().tolist()
     assert path == sorted([at["L1_MYE"], at["NEUT"], at["N_ANG"]])
+
+
+def test_the_lineage_of_a_node_has_one_ancestor_for_each_level(ontology):
+    tree, at = LabelTree(ontology), ontology.index_by_id
+    assert tree.lineage[at["N_ANG"]].tolist() == [at["L1_MYE"], at["NEUT"], at["N_ANG"]]
+    assert tree.lineage[at["NEUT"]].tolist() == [at["L1_MYE"], at["NEUT"], -1]
+    assert tree.lineage[at["L1_MYE"]].tolist() == [at["L1_MYE"], -1, -1]
+    for node, lineage in enumerate(tree.lineage.tolist()):
+        assert sorted(n for n in lineage if n >= 0) == torch.nonzero(tree.path[node]).flatten().tolist()

@@ -1,0 +1,191 @@
+"""The data of a training run, opened: labels resolved, donors split, vocabulary built; no batch is read yet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from datamodules.cell_labels import load_label_map, resolve_labels
+from datamodules.columns import pick_column
+from datamodules.data_config import DataConfig
+from datamodules.draw import evenly_spread
+from datamodules.files import expand_files, require_rows
+from datamodules.order import Ints, SampleRows
+from datamodules.samples import sample_table
+from datamodules.sources import SourceFile
+from datamodules.splits import SplitConfig, as_names, split_donors
+from datamodules.store import CellStore, open_store
+from datamodules.vocabulary import build_vocabulary, common_species, gene_statistics
+from schema.errors import InputError
+from schema.genes import GeneVocabulary, match_genes
+from schema.labels import UNLABELLED, CellOntology
+from schema.stages import StageScale
+
+logger = logging.getLogger(__name__)
+
+Split = Literal["train", "val", "test"]
+Codes = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Opened files with what is known of their cells.
+
+    Attributes
+    ----------
+    ontology, scale, species
+        Label tree, stage scale (or None), "mouse" or "human".
+    samples
+        One row per sample: `sample_id`, `file`, `donor_id`, `study`, `tumor_stage` (code), `n_cells`, `split`.
+    files
+        The files as the reader sees them.
+    rows
+        For each split and file the rows, int64, ascending.
+    vocabulary, gene_mean
+        Genes of the network and their mean expression in the training cells, float32 `[n_genes]`.
+    """
+
+    ontology: CellOntology
+    scale: StageScale | None
+    species: str
+    samples: pd.DataFrame
+    files: tuple[SourceFile, ...]
+    rows: dict[Split, list[Ints]]
+    vocabulary: GeneVocabulary
+    gene_mean: npt.NDArray[np.float32]
+
+    def n_rows(self, split: Split) -> list[int]:
+        """Return the number of rows of each file in a split."""
+        return [len(rows) for rows in self.rows[split]]
+
+    def training_codes(self) -> list[Codes]:
+        """Return for each file the labels of its training cells, int16, in row order."""
+        return [file.cell_type[rows] for file, rows in zip(self.files, self.rows["train"], strict=True)]
+
+    def training_labels(self) -> Ints:
+        """Return how many training cells carry each node as label, int64 `[n_nodes]`."""
+        labels = np.concatenate(self.training_codes())
+        return np.bincount(labels[labels != UNLABELLED], minlength=len(self.ontology.nodes)).astype(np.int64)
+
+    def training_stages(self) -> Ints:
+        """Return the stage codes of the training samples whose stage is known, int64."""
+        codes = self.samples.loc[self.samples["split"] == "train", "tumor_stage"].to_numpy(dtype=np.int64)
+        known: Ints = codes[codes != UNLABELLED]
+        return known
+
+    def staged_samples(self, run_rows: int) -> list[SampleRows]:
+        """Return where the cells of the training samples lie whose stage is known.
+
+        Parameters
+        ----------
+        run_rows
+            Neighbours taken together from files whose rows were shuffled; of others cells are taken one by one.
+        """
+        known = ((self.samples["split"] == "train") & (self.samples["tumor_stage"] != UNLABELLED)).to_numpy()
+        found = []
+        for number, (file, rows) in enumerate(zip(self.files, self.rows["train"], strict=True)):
+            sample = file.sample[rows]
+            order = np.argsort(sample, kind="stable")
+            edges = np.searchsorted(sample[order], np.arange(len(known) + 1))
+            run = run_rows if file.store.is_exact else 1
+            here = np.flatnonzero(known & (np.diff(edges) > 0))
+            found += [SampleRows(number, order[edges[i] : edges[i + 1]], run) for i in here]
+        return found
+
+    @property
+    def sample_stage(self) -> torch.Tensor:
+        """Stage code of each sample, int64 `[n_samples]`; UNLABELLED where not known."""
+        return torch.from_numpy(self.samples["tumor_stage"].to_numpy(dtype=np.int64))
+
+    def log(self) -> None:
+        """Log what was found."""
+        logger.info("%s: %d genes in the vocabulary", self.species, self.vocabulary.n_genes)
+        for file in self.files:
+            logger.info(
+                "%s: %d cells, %d of %d vocabulary genes (%.1f %%) by %s, %d cells labelled",
+                file.store.name,
+                file.store.n_cells,
+                file.match.n_found,
+                self.vocabulary.n_genes,
+                100 * file.match.n_found / self.vocabulary.n_genes,
+                file.match.by,
+                int((file.cell_type != UNLABELLED).sum()),
+            )
+        for name, part in self.samples.groupby("split"):
+            logger.info("%s: %d donors, %d samples", name, part["donor_id"].nunique(), len(part))
+
+
+def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
+    """Open the files of a run, resolve labels, split donors and build the vocabulary.
+
+    Raises
+    ------
+    InputError
+        If files cannot be read, contradict each other, or hold no labelled training cell.
+    """
+    ontology = CellOntology.load(config.ontology)
+    scale = StageScale.load(config.stage_scale) if config.stage_scale else None
+    stores = [open_store(path, layer=config.layer) for path in expand_files(as_names(config.files))]
+    require_rows(stores)
+    species = common_species(stores)
+    samples, sample_of_cells = sample_table(stores, config.columns, scale)
+    samples["split"] = _split(samples, split, seed)
+    labels = [_labels(store, config, ontology) for store in stores]
+    names: tuple[Split, ...] = ("train", "val", "test")
+    rows = {name: [_rows_of(name, samples, codes) for codes in sample_of_cells] for name in names}
+    _require_labels(labels, rows["train"])
+    share = min(1.0, config.statistics_cells / max(1, sum(len(part) for part in rows["train"])))
+    statistics = [
+        gene_statistics(store, evenly_spread(part, share)) for store, part in zip(stores, rows["train"], strict=True)
+    ]
+    vocabulary, gene_mean = build_vocabulary(stores, statistics, species=species, min_cells=config.min_cells)
+    files = tuple(
+        SourceFile(store, match_genes(vocabulary, store.gene_symbols, store.gene_ids), label, sample.astype(np.int32))
+        for store, label, sample in zip(stores, labels, sample_of_cells, strict=True)
+    )
+    return Dataset(
+        ontology=ontology,
+        scale=scale,
+        species=species,
+        samples=samples,
+        files=files,
+        rows=rows,
+        vocabulary=vocabulary,
+        gene_mean=gene_mean,
+    )
+
+
+def _split(samples: pd.DataFrame, split: SplitConfig, seed: int) -> pd.Series:
+    stratum = samples["study"] + "/" + samples["tumor_stage"].astype(str)
+    strata = dict(zip(samples["donor_id"], stratum, strict=True))
+    return samples["donor_id"].map(split_donors(strata, split, seed))
+
+
+def _labels(store: CellStore, config: DataConfig, ontology: CellOntology) -> Codes:
+    column = pick_column(store, config.columns.cell_type, "cell_type")
+    if column is None:
+        return np.full(store.n_cells, UNLABELLED, dtype=np.int16)
+    label_map = load_label_map(config.label_map) if config.label_map else None
+    where = f"{store.name}, obs[{column!r}]"
+    return resolve_labels(store.obs(column), ontology, label_map, where).astype(np.int16)
+
+
+def _rows_of(name: Split, samples: pd.DataFrame, sample: Ints) -> Ints:
+    return np.flatnonzero((samples["split"] == name).to_numpy()[sample])
+
+
+def _require_labels(labels: Sequence[Codes], rows: Sequence[Ints]) -> None:
+    if not any((label[part] != UNLABELLED).any() for label, part in zip(labels, rows, strict=True)):
+        raise InputError(
+            "training needs labelled cells",
+            got="none among the training donors",
+            where="data.files",
+            fix="Name the label column (data.columns.cell_type), or check the label map.",
+        )

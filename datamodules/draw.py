@@ -1,0 +1,51 @@
+"""How cells are drawn: weights by label, and a spread of rows that stands for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.order import Ints
+from schema.labels import UNLABELLED
+
+_RUN = 256
+"""Neighbouring rows of a spread, so that it is read in blocks."""
+
+
+def label_weights(codes: Sequence[npt.NDArray[np.integer]], balance: float) -> list[npt.NDArray[np.float32]] | None:
+    """Return how often each row should be drawn relative to others.
+
+    Parameters
+    ----------
+    codes
+        For each file the label of each row used. Rows with UNLABELLED are drawn as often as others are on average.
+    balance
+        0 to 1: a label of `n` cells is drawn in proportion to `n ** (1 - balance)`.
+
+    Returns
+    -------
+    list of array, or None
+        For each file float32 `[n_rows]`; None where each row comes once.
+    """
+    if not balance:
+        return None
+    joined = np.concatenate(codes).astype(np.int64)
+    labelled = joined[joined != UNLABELLED]
+    counts = np.bincount(labelled)
+    weight = np.where(counts > 0, np.maximum(counts, 1.0) ** -balance, 0.0)
+    weight *= len(labelled) / max(1e-12, float((weight * counts).sum()))
+    of_code = np.append(weight, 1.0).astype(np.float32)  # the last is that of UNLABELLED, -1
+    return [of_code[part] for part in codes]
+
+
+def evenly_spread(rows: Ints, share: float) -> Ints:
+    """Return about this share of the rows, in runs of neighbours spread evenly over them."""
+    n_runs = -(-len(rows) // _RUN)
+    kept = max(1, round(n_runs * share))
+    if kept >= n_runs:
+        return rows
+    starts = np.arange(kept) * n_runs // kept * _RUN
+    at = (starts[:, None] + np.arange(_RUN)).ravel()
+    return rows[at[at < len(rows)]]

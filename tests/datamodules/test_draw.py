@@ -1,0 +1,35 @@
+import numpy as np
+
+from datamodules.draw import evenly_spread, label_weights
+
+
+def test_balance_one_gives_every_label_the_same_total():
+    codes = [np.array([0, 0, 0, 0, 1, 1, -1]), np.array([2])]
+    first, second = label_weights(codes, 1.0)
+    assert np.isclose(first[codes[0] == 0].sum(), first[codes[0] == 1].sum())
+    assert np.isclose(first[codes[0] == 1].sum(), second.sum())
+    assert np.isclose(first[:6].sum() + second.sum(), 7)
+    assert first[6] == 1.0
+
+
+def test_balance_a_half_draws_by_the_root_of_the_count():
+    (weights,) = label_weights([np.repeat([0, 1], [100, 25])], 0.5)
+    assert np.isclose(weights[:100].sum() / weights[100:].sum(), 2.0)
+
+
+def test_without_balance_each_row_comes_once():
+    assert label_weights([np.array([0, 1])], 0.0) is None
+
+
+def test_a_spread_covers_the_rows_evenly_in_runs():
+    rows = np.arange(0, 200_000, 2)
+    spread = evenly_spread(rows, 0.1)
+    assert abs(len(spread) / len(rows) - 0.1) < 0.01
+    assert set(spread) <= set(rows)
+    assert (np.diff(spread) > 0).all()
+    assert np.histogram(spread, bins=10, range=(0, 200_000))[0].min() > 500
+
+
+def test_a_spread_of_all_is_all():
+    assert evenly_spread(np.arange(1000), 1.0).tolist() == list(range(1000))
+    assert len(evenly_spread(np.arange(0), 0.5)) == 0

@@ -144,7 +144,8 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
         config.optimisation,
         seed=config.seed,
         n_steps=cells.n_training_batches(world) * config.trainer.max_epochs,
-        label_counts=torch.from_numpy(cells.drawn_labels()),
+        label_counts=torch.from_numpy(cells.dataset.training_labels()),
+        drawn_counts=torch.from_numpy(cells.drawn_labels()),
     )
 
 
@@ -358,7 +359,7 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         temperatures=temperatures,
         reference=reference,
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
-        training_prior=leaf_prior(torch.from_numpy(cells.drawn_labels()), ontology),
+        training_prior=leaf_prior(torch.from_numpy(counts), ontology),
         metrics=metrics,
         provenance=provenance(cells, config),
     )

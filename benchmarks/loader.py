@@ -35,12 +35,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     folder.prepare()
     packing = folder.make("packed", packing_command(folder.path("raw h5ad")))
     interpreters, notes = _annbatch(options.python312, options.work.resolve(), folder)
-    bench = Bench(folder=folder, interpreters=interpreters, seconds=1.0 if options.quick else options.seconds)
+    seconds, limit = (1.0, 5.0) if options.quick else (options.seconds, 60.0 if options.large else 30.0)
+    bench = Bench(folder=folder, interpreters=interpreters, seconds=seconds, limit_seconds=limit)
     peers = [name for name in SETTINGS if name != ANNBATCH or interpreters]
     tried = [] if options.quick else [row for name in peers for row in try_settings(bench, name)]
     settings = {name: fastest(tried, name) for name in peers}
-    jobs = [job for job in all_jobs(settings) if job.loader != ANNBATCH or interpreters]
-    compile_kernels(bench, jobs)
+    jobs = [job for job in all_jobs(settings, quick=options.quick) if job.loader != ANNBATCH or interpreters]
+    if not options.quick:
+        compile_kernels(bench, jobs)
     rows = run_rounds(bench, jobs, 1 if options.quick else options.rounds)
     return (
         origin
@@ -86,7 +88,7 @@ def _words(bench: Bench, rows: list[Row], tried: list[Row], settings: dict[str, 
         "set": asdict(folder.config),
         "batch_size": bench.batch_size,
         "seconds": bench.seconds,
-        "cold_seconds": bench.cold_seconds,
+        "limit_seconds": bench.limit_seconds,
         "n_rounds": len({row["round"] for row in rows}),
         "bytes_per_cell": {kind: folder.bytes_per_cell(kind) for kind in kinds},
         "entries_per_cell": next((r["entries_per_cell"] for r in rows if r.get("entries_per_cell")), float("nan")),

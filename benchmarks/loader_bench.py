@@ -42,8 +42,8 @@ class Bench:
         The set.
     interpreters
         Python of a loader that needs one of its own.
-    seconds, cold_seconds
-        How long batches are taken; a cold job ends with its epoch at the latest.
+    seconds, limit_seconds
+        How long whole epochs are taken, and after how long an epoch is left unfinished (see `loader_process`).
     batch_size
         Cells.
     time_limit
@@ -53,20 +53,20 @@ class Bench:
     folder: WorkFolder
     interpreters: Mapping[str, Path]
     seconds: float
-    cold_seconds: float = 30.0
+    limit_seconds: float = 30.0
     batch_size: int = 4096
     time_limit: float = 600.0
 
     def command(self, job: Job, seed: int) -> list[str]:
         """Return the command of a job."""
-        seconds = self.seconds if job.state == "warm" else self.cold_seconds
         options = {
             "loader": job.loader,
             "path": self.folder.path(job.kind).resolve(),
             "labels": self.folder.labels.resolve(),
             "state": job.state,
             "batch_size": self.batch_size,
-            "seconds": seconds,
+            "seconds": self.seconds,
+            "limit_seconds": self.limit_seconds,
             "seed": seed,
             "setting": json.dumps(job.setting),
         }

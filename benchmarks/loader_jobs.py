@@ -26,8 +26,8 @@ TRIED_ON = {ANNBATCH: "annbatch"}
 """Format on which settings are tried, where it is not raw h5ad."""
 
 
-def all_jobs(settings: Mapping[str, Setting]) -> list[Job]:
-    """Return what is measured, with the setting of each peer."""
+def all_jobs(settings: Mapping[str, Setting], *, quick: bool = False) -> list[Job]:
+    """Return what is measured, with the setting of each peer; a quick run leaves out what only completes the table."""
 
     def job(name: str, kind: str, state: str, loader: str = "", **setting: float) -> Job:
         loader = loader or name
@@ -44,7 +44,7 @@ def all_jobs(settings: Mapping[str, Setting]) -> list[Job]:
         job(UNCONVERTED, "raw h5ad", "warm", ANNLOADER, dense=False),
         *(job(HELD_OUT, kind, "warm", OURS, val_share=0.25) for kind in ("raw h5ad", "packed")),
     ]
-    return both + warm
+    return both if quick else both + warm
 
 
 def compile_kernels(bench: Bench, jobs: Sequence[Job]) -> None:

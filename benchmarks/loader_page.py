@@ -38,7 +38,7 @@ def page(results: Mapping[str, Any]) -> str:
         bytes_per_cell=", ".join(f"{kind} {size:,.0f}" for kind, size in n_bytes.items()),
         **_resident(rows),
         seconds=f"{results['seconds']:g}",
-        cold_seconds=f"{results['cold_seconds']:g}",
+        limit_seconds=f"{results['limit_seconds']:g}",
         ideal_distance=f"{results['ideal_distance']:.3f}",
         targets=target_table(rows, n_bytes),
         warm_table=warm_table(rows),

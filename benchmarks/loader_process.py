@@ -60,24 +60,23 @@ class Consumed(NamedTuple):
     labels: list[npt.NDArray[np.integer[Any]]]
 
 
-def consume(opened: Opened, *, seconds: float, one_epoch: bool) -> Consumed:
-    """Take batches until the first that comes after some seconds, epoch upon epoch, or until one epoch ends.
+def consume(opened: Opened, *, seconds: float, limit_seconds: float) -> Consumed:
+    """Take batches, whole epochs of them, until an epoch ends after some seconds.
 
-    The clock starts before the first epoch is begun and stops when the last batch is here.
+    At the limit it ends within an epoch. The clock starts before the first epoch is begun and stops when the last batch
+    is here.
     """
-    n_entries, labels, cpu, start = 0, [], _cpu_seconds(), time.perf_counter()
-    end, over = start, False
-    while not over:
+    labels: list[npt.NDArray[np.integer[Any]]] = []
+    n_entries, passed, cpu, start = 0, 0.0, _cpu_seconds(), time.perf_counter()
+    while passed < min(seconds, limit_seconds) or not labels:
         with closing(opened.epoch()) as epoch:
             for batch in epoch:
-                end = time.perf_counter()
+                passed = time.perf_counter() - start
                 n_entries += batch.n_entries
                 labels.append(batch.labels)
-                over = end - start >= seconds
-                if over:
+                if passed >= limit_seconds:
                     break
-        over = over or one_epoch
-    return Consumed(sum(map(len, labels)), n_entries, end - start, _cpu_seconds() - cpu, labels)
+    return Consumed(sum(map(len, labels)), n_entries, passed, _cpu_seconds() - cpu, labels)
 
 
 def label_distance(batches: Sequence[npt.NDArray[np.integer[Any]]], whole: npt.NDArray[np.float64]) -> float:
@@ -104,7 +103,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     setup_seconds = time.perf_counter() - start
     (drop if options.state == "cold" else read_through)(options.path)
     resident = resident_share(options.path)
-    got = consume(opened, seconds=options.seconds, one_epoch=options.state == "cold")
+    seconds = options.seconds if options.state == "warm" else 0.0
+    got = consume(opened, seconds=seconds, limit_seconds=options.limit_seconds)
     return {
         "setup_seconds": setup_seconds,
         "resident_share": resident,
@@ -156,7 +156,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--labels", type=Path, required=True, help="JSON with the names and n_cells of the labels")
     parser.add_argument("--state", choices=STATES, required=True, help="whether the file is in the page cache")
     parser.add_argument("--batch_size", type=int, default=4096, help="cells")
-    parser.add_argument("--seconds", type=float, default=5.0, help="stop at the first batch that comes later")
+    parser.add_argument("--seconds", type=float, default=5.0, help="take epochs for so long (warm); cold is one epoch")
+    parser.add_argument("--limit_seconds", type=float, default=30.0, help="end within an epoch after so long")
     parser.add_argument("--seed", type=int, default=0, help="seed of the order")
     parser.add_argument("--setting", default="{}", help="further options of the loader, JSON")
     return parser.parse_args(arguments)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler
+from pytorch_lightning.utilities.combined_loader import CombinedLoader
+
+from schema.batch import CellBatch
 
 FETCH = "[_TrainingEpochLoop].train_dataloader_next"
 """What Lightning calls asking the loader for the next batch."""
+
+
+MANY = 1_000_000
+"""Epochs or batches that no run comes to: the clock ends it."""
 
 
 class FetchTimer(Profiler):
@@ -78,6 +86,29 @@ class StepClock(pl.Callback):
         """Return what was counted."""
         names = ("n_steps", "n_cells", "seconds", "wait_seconds")
         return {name: getattr(self, name) for name in names}
+
+
+class SameBatch(pl.LightningDataModule):
+    """Gives one batch again and again."""
+
+    def __init__(self, batch: CellBatch) -> None:
+        super().__init__()
+        self._batch = batch
+
+    def train_dataloader(self) -> CombinedLoader:
+        """Return the batch, many times."""
+        return CombinedLoader({"cells": _Repeated(self._batch)}, mode="min_size")
+
+
+class _Repeated:
+    def __init__(self, batch: CellBatch) -> None:
+        self._batch = batch
+
+    def __iter__(self) -> Iterator[CellBatch]:
+        return (self._batch for _ in range(MANY))
+
+    def __len__(self) -> int:
+        return MANY
 
 
 def fit(

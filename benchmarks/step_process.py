@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from benchmarks.page_cache import read_through
-from benchmarks.step_clock import StepClock, fit, synchronise
+from benchmarks.step_clock import MANY, SameBatch, StepClock, fit, synchronise
 from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
 from datamodules.order import SequentialPlan, Share
@@ -38,38 +37,14 @@ from train import (
 )
 
 Figures = dict[str, float]
-MANY = 1_000_000
-"""Epochs or batches that no run comes to: the clock ends it."""
-
-
-class SameBatch(pl.LightningDataModule):
-    """Gives one batch again and again."""
-
-    def __init__(self, batch: CellBatch) -> None:
-        super().__init__()
-        self._batch = batch
-
-    def train_dataloader(self) -> CombinedLoader:
-        """Return the batch, many times."""
-        return CombinedLoader({"cells": _Repeated(self._batch)}, mode="min_size")
-
-
-class _Repeated:
-    def __init__(self, batch: CellBatch) -> None:
-        self._batch = batch
-
-    def __iter__(self) -> Iterator[CellBatch]:
-        return (self._batch for _ in range(MANY))
-
-    def __len__(self) -> int:
-        return MANY
 
 
 class StepBench:
     """The measurements of one batch size; each takes about so many seconds."""
 
-    def __init__(self, config: TrainConfig, *, seconds: float, compiled: bool) -> None:
-        self.config, self.seconds, self.compiled = config, seconds, compiled
+    def __init__(self, config: TrainConfig, batch_size: int, *, seconds: float, compiled: bool) -> None:
+        config = replace(config, data=replace(config.data, batch_size=batch_size))
+        self.config, self.batch_size, self.seconds, self.compiled = config, batch_size, seconds, compiled
         self.device = torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
         self.n_warm = 1 if self.device.type == "cpu" else 20
         self.cells = CellDataModule(config.data, config.split, config.seed)
@@ -128,7 +103,7 @@ class StepBench:
     def in_order(self) -> Iterator[CellBatch]:
         """Yield all cells on the device, in file order as predict.py reads them, again and again."""
         data = self.cells.dataset
-        plan = SequentialPlan(data.n_rows("train"), self.config.data.batch_size)
+        plan = SequentialPlan(data.n_rows("train"), self.batch_size)
         return chain.from_iterable(
             read_batches(data.files, data.rows["train"], plan, device=self.device) for _ in count()
         )
@@ -176,7 +151,7 @@ def main() -> None:
     pl.seed_everything(options.seed, verbose=False)
     config = TrainConfig(
         output=Path("unused"),
-        data=DataConfig(files=str(options.path), batch_size=options.batch_size),
+        data=DataConfig(files=str(options.path)),
         split=SplitConfig(val_share=0.0),
         trainer=TrainerConfig(
             max_epochs=MANY, accelerator=options.accelerator, devices=1, precision=options.precision, progress_bar=False
@@ -184,7 +159,7 @@ def main() -> None:
         tracking=TrackingConfig(mode="off"),
         seed=options.seed,
     )
-    bench = StepBench(config, seconds=options.seconds, compiled=options.compile)
+    bench = StepBench(config, options.batch_size, seconds=options.seconds, compiled=options.compile)
     read_through(options.path)
     if options.bundle:
         bench.save_untrained(options.bundle)

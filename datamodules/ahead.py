@@ -40,7 +40,7 @@ def on_device(batches: Iterator[CellBatch], device: torch.device) -> Iterator[Ce
     if device.type != "cuda":
         yield from batches
         return
-    side = torch.cuda.Stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     tables: dict[int, torch.Tensor] = {}
     copying: deque[tuple[CellBatch, CellBatch, torch.cuda.Event]] = deque()
     for batch in batches:
@@ -62,7 +62,7 @@ def _copied(
     with torch.cuda.stream(side):
         pinned = batch._replace(**{name: _pinned(getattr(batch, name)) for name in _OWN})
         moved = {name: getattr(pinned, name).to(device, non_blocking=True) for name in _OWN}
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record(side)
     return pinned, batch._replace(**moved, **shared), done
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
+from datamodules.buffers import ReadMemory
 from datamodules.data_config import DataConfig
 from datamodules.dataset import Dataset, Split, open_dataset
-from datamodules.draw import label_weights
+from datamodules.draw import label_weights, usual_batch_size
 from datamodules.loaders import BatchLoader
 from datamodules.mixing import LIMIT, choose_sizes, expected_mixing
 from datamodules.order import BagPlan, Plan, ReadSizes, SequentialPlan, Share, ShuffledPlan
@@ -52,6 +53,7 @@ class CellDataModule(pl.LightningDataModule):
         super().__init__()
         self.data, self.split, self.seed = data, split, seed
         self._opened = False
+        self._memory: dict[tuple[Split, type[Plan]], ReadMemory] = {}
 
     def prepare(self) -> None:
         """Open the files and choose how they are read; the second call does nothing."""
@@ -165,26 +167,30 @@ class CellDataModule(pl.LightningDataModule):
 
     def _loader(self, split: Split, plan: Plan) -> BatchLoader:
         device = self.trainer.strategy.root_device if self.trainer else CPU
+        memory = self._memory.setdefault((split, type(plan)), ReadMemory(pinned=device.type == "cuda"))
         return BatchLoader(
             self.dataset.files,
             self.dataset.rows[split],
             plan,
             device=device,
             n_threads=self._n_threads,
+            memory=memory,
             n_done=self._n_done,
         )
 
     def _n_done(self) -> int:
         """Return the batches of this epoch that were trained on."""
-        return self.trainer.fit_loop.epoch_loop.batch_progress.current.processed if self.trainer else 0
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current if self.trainer else None
+        return getattr(progress, "processed", 0)
 
     def _sizes(self) -> ReadSizes:
         """Return how much is read at once: what the config says, else what mixes the labels well enough."""
         data, codes = self.data, self.dataset.training_codes()
+        batch_size = data.batch_size or usual_batch_size(sum(self.dataset.n_rows("train")))
         shuffled = all(file.store.is_exact for file in self.dataset.files) and not data.balance
-        chosen = choose_sizes(codes, data.batch_size, shuffled=shuffled)
+        chosen = choose_sizes(codes, batch_size, shuffled=shuffled)
         sizes = ReadSizes(
-            batch_size=data.batch_size,
+            batch_size=batch_size,
             block_rows=data.block_rows or chosen.block_rows,
             window_rows=data.window_rows or chosen.window_rows,
         )

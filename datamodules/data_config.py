@@ -27,8 +27,8 @@ class DataConfig:
     """Stage scale of the samples (see schema/stage_scales.yaml); None trains no stage head."""
     min_cells: int = 3
     """Fewest training cells that must show a gene for the vocabulary, cells."""
-    batch_size: int = 512
-    """Cells per training batch and rank."""
+    batch_size: int | None = None
+    """Cells per training batch and rank; None = by the number of training cells, 128 to 4,096."""
     eval_batch_size: int = 2048
     """Cells per validation batch."""
     block_rows: int | None = None

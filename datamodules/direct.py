@@ -49,6 +49,11 @@ class RawFile:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._descriptor, offset, n_bytes, os.POSIX_FADV_WILLNEED)
 
+    @property
+    def descriptor(self) -> int:
+        """The open file; -1 once it is closed."""
+        return self._descriptor
+
     def close(self) -> None:
         """Close the file; reading is an error from then on."""
         if self._descriptor >= 0:

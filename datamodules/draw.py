@@ -1,4 +1,4 @@
-"""How cells are drawn: weights by label, and a spread of rows that stands for all."""
+"""How cells are drawn: how many at a time, weights by label, and a spread of rows that stands for all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ import numpy.typing as npt
 from datamodules.order import Ints
 from schema.labels import UNLABELLED
 
+_STEPS = 128
+"""Fewest steps of an epoch, where batches are not at their smallest already."""
+
 _RUN = 256
 """Neighbouring rows of a spread, so that it is read in blocks."""
+
+
+def usual_batch_size(n_cells: int) -> int:
+    """Return the batch size for a number of training cells: a power of 2 from 128 to 4,096.
+
+    Large batches are what a GPU needs (docs/results/step.md); a small set needs its 128 to 256 steps per epoch more
+    (docs/log.md).
+    """
+    return int(2 ** np.clip(np.floor(np.log2(max(1, n_cells) / _STEPS)), 7, 12))
 
 
 def label_weights(codes: Sequence[npt.NDArray[np.integer]], balance: float) -> list[npt.NDArray[np.float32]] | None:
@@ -48,4 +60,5 @@ def evenly_spread(rows: Ints, share: float) -> Ints:
         return rows
     starts = np.arange(kept) * n_runs // kept * _RUN
     at = (starts[:, None] + np.arange(_RUN)).ravel()
-    return rows[at[at < len(rows)]]
+    spread: Ints = rows[at[at < len(rows)]]
+    return spread

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from datamodules.buffers import ReadMemory
 from datamodules.order import Ints, Plan
 from datamodules.read import read_batches
 from datamodules.sources import SourceFile
@@ -23,7 +24,7 @@ class BatchLoader:
 
     Parameters
     ----------
-    files, rows, plan, device, n_threads
+    files, rows, plan, device, n_threads, memory
         See `datamodules.read.read_batches`.
     n_done
         Returns the batches of this epoch that were trained on.
@@ -37,16 +38,23 @@ class BatchLoader:
         *,
         device: torch.device,
         n_threads: int,
+        memory: ReadMemory,
         n_done: Callable[[], int] = lambda: 0,
     ) -> None:
         self._files, self._rows, self._plan = files, rows, plan
         self._device, self._n_threads, self._n_done = device, n_threads, n_done
-        self._first = 0
+        self._memory, self._first = memory, 0
 
     def __iter__(self) -> Iterator[CellBatch]:
         first, self._first = self._first, 0
         yield from read_batches(
-            self._files, self._rows, self._plan, first_batch=first, device=self._device, n_threads=self._n_threads
+            self._files,
+            self._rows,
+            self._plan,
+            first_batch=first,
+            device=self._device,
+            n_threads=self._n_threads,
+            memory=self._memory,
         )
 
     def __len__(self) -> int:

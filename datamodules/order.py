@@ -25,8 +25,8 @@ class Window(NamedTuple):
     Attributes
     ----------
     blocks
-        int64 `[n_blocks, 3]`: file, first position, position after the last. Their rows, laid end to end, are numbered
-        from 0.
+        int64 `[n_blocks, 3]`: file, first position, position after the last, in file order. Their rows, laid end to
+        end, are numbered from 0.
     batches
         For each batch int64 `[n_cells]`: numbers of those rows. None where the rows in their order are one batch.
     n_padding
@@ -132,7 +132,7 @@ class ShuffledPlan:
 
     def _window(self, index: int) -> Window:
         first, end = (edge * len(self._mine) // self._n_windows for edge in (index, index + 1))
-        blocks = self._blocks.at(self._mine[first:end])
+        blocks = self._blocks.at(np.sort(self._mine[first:end]))
         if self._per_window == 1 and self._weights is None:
             return Window(blocks, None)
         share = self._share
@@ -212,7 +212,8 @@ class BagPlan:
             serial = (self._share.epoch * self.n_batches + batch) * self._share.world + self._share.rank
             rng = np.random.default_rng([self._share.seed, serial, _BAGS])
             chosen = _cycle(len(self._samples), serial * self._n_samples, self._n_samples, self._share.seed)
-            yield Window(np.concatenate([self._bag(self._samples[sample], rng) for sample in chosen]), None)
+            blocks = np.concatenate([self._bag(self._samples[sample], rng) for sample in chosen])
+            yield Window(blocks[np.lexsort((blocks[:, 1], blocks[:, 0]))], None)
 
     def _bag(self, sample: SampleRows, rng: np.random.Generator) -> Ints:
         """Return the blocks of one bag."""

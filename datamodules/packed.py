@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.check import MAX_COUNT, RawRows, check_indptr
-from datamodules.pack import RawPart, joined
+from datamodules.compiled import compiled
+from datamodules.pack import joined
 from datamodules.packed_check import check_files, check_source
 from datamodules.packed_entries import CompressedEntries, Entries, PlainEntries
 from datamodules.packed_obs import PackedCells, read_genes
 from datamodules.packed_part import LIBRARY, POINTERS, PartInfo, parts_of
-from datamodules.packed_records import Records, damaged, load_array
+from datamodules.packed_records import Placed, Records, damaged, load_array
 from datamodules.row_packer import runs_of
 from datamodules.scratch import SCRATCH
 from datamodules.source import Source, reading
@@ -26,6 +27,7 @@ from schema.errors import InputError
 __all__ = ["PackedMatrix", "only_part", "open_packed", "parts_of"]
 
 _SAMPLE_ROWS = 256
+_NO_LARGE = joined([])
 
 
 def open_packed(part: Path, layer: str = "auto") -> Source:
@@ -51,7 +53,15 @@ def open_packed(part: Path, layer: str = "auto") -> Source:
         cells = PackedCells(part, info.source.name)
         matrix = PackedMatrix(part, info)
     check_source(part, info, genes.symbols, genes.ids)
-    return Source(kind="packed", matrix=matrix, counts_location=location, genes=genes, cells=cells, close=cells.close)
+    return Source(
+        kind="packed",
+        matrix=matrix,
+        counts_location=location,
+        genes=genes,
+        cells=cells,
+        close=cells.close,
+        name=info.source.name,
+    )
 
 
 def only_part(parts: list[Path], name: str) -> Path:
@@ -81,9 +91,6 @@ class PackedMatrix:
         Shape.
     """
 
-    is_by_rows = is_packable = True
-    chunk_rows = 1
-
     def __init__(self, part: Path, info: PartInfo) -> None:
         self.n_rows, self.n_genes, self._where = info.n_cells, info.n_genes, part.name
         self._pointers = load_array(part, POINTERS, np.int64, info.n_cells + 1)
@@ -111,22 +118,19 @@ class PackedMatrix:
 
     def max_entries(self, rows: Ints) -> int:
         """Return the entries of rows."""
-        return int((self._pointers[rows + 1] - self._pointers[rows]).sum())
+        return sum(self._pointers.item(stop) - self._pointers.item(start) for start, stop in _runs(rows))
 
     def read_packed(self, rows: Ints, space: RowSpace, row: int, entry: int) -> LargeCounts:
         """Read rows into a space; see `datamodules.store.CellStore.read_packed`."""
+        runs = _runs(rows)
+        if (at_once := self._read_at_once(runs, space, row, entry)) is not None:
+            return at_once
         found = []
-        for start, stop in _runs(rows):
+        for start, stop in runs:
             found.append(self._read(start, stop, space, row, entry))
-            entry += int(self._pointers[stop] - self._pointers[start])
+            entry += self._pointers.item(stop) - self._pointers.item(start)
             row += stop - start
         return joined(found)
-
-    def parts(self, rows: Ints) -> Iterator[RawPart]:
-        """Yield rows with exact counts, in parts, for what changes them."""
-        for start, stop in _runs(rows):
-            raw = self.read(start, stop)
-            yield RawPart(raw.indptr[:-1], raw.indptr[1:], raw.indices, raw.values)
 
     def will_need(self, rows: Ints) -> None:
         """Tell the operating system which rows are read next."""
@@ -138,29 +142,83 @@ class PackedMatrix:
         self._entries.close()
         self._large.close()
 
+    def _read_at_once(self, runs: list[tuple[int, int]], space: RowSpace, row: int, entry: int) -> LargeCounts | None:
+        """Read plain entries of many runs in one go; None where that cannot be, or where one is damaged."""
+        if not isinstance(self._entries, PlainEntries) or space.indices.dtype != self._index_dtype or not runs:
+            return None
+        places = np.array(runs, dtype=np.int64)
+        n_rows = int((places[:, 1] - places[:, 0]).sum())
+        end = entry + int((self._pointers[places[:, 1]] - self._pointers[places[:, 0]]).sum())
+        if row + n_rows > len(space.start) or end > min(len(space.indices), len(space.counts)):
+            raise ValueError("the space must hold the rows")
+        _note_runs(
+            self._pointers, self._library_size, places, space.start, space.length, space.library_size, row, entry
+        )
+        if not self._entries.read_runs(places, space.indices[entry:end], space.counts[entry:end]):
+            return None
+        large = self._large.of_runs(self._pointers, places)
+        return None if large is None else self._checked(large, row) if len(large.row) else _NO_LARGE
+
     def _read(self, start: int, stop: int, space: RowSpace, row: int, entry: int) -> LargeCounts:
         """Read neighbouring rows into a space."""
-        pointers, rows = self._pointers[start : stop + 1], slice(row, row + stop - start)
-        entries = slice(entry, entry + int(pointers[-1] - pointers[0]))
-        if rows.stop > len(space.start) or entries.stop > min(len(space.indices), len(space.counts)):
+        end = entry + self._pointers.item(stop) - self._pointers.item(start)
+        if row + stop - start > len(space.start) or end > min(len(space.indices), len(space.counts)):
             raise ValueError("the space must hold the rows")
-        np.add(pointers[:-1], entry - pointers[0], out=space.start[rows])
-        np.subtract(pointers[1:], pointers[:-1], out=space.length[rows])
-        space.library_size[rows] = self._library_size[start:stop]
-        wanted = space.indices[entries]
+        of_rows = space.start, space.length, space.library_size
+        _note_rows(self._pointers, self._library_size, start, stop, *of_rows, row, entry)
+        wanted = space.indices[entry:end]
         same = wanted.dtype == self._index_dtype
         indices = wanted if same else SCRATCH.take("narrow", len(wanted), self._index_dtype)
-        self._entries.read(start, stop, indices, space.counts[entries])
+        self._entries.read(start, stop, indices, space.counts[entry:end])
         if not same:
             wanted[:] = indices
         large = self._large.within(self._pointers, start, stop)
-        if len(large.value) and not (large.value.min() >= LARGE and large.value.max() <= MAX_COUNT):
+        return self._checked(large, row) if len(large.row) else _NO_LARGE
+
+    def _checked(self, large: Placed, row: int) -> LargeCounts:
+        if large.value.min() < LARGE or large.value.max() > MAX_COUNT:
             raise damaged("a large count out of range", f"{self._where}/large.bin")
         return LargeCounts(large.row + row, large.offset, large.value.astype(np.float32))
 
 
+@compiled
+def _note_rows(
+    pointers: Ints,
+    of_store: npt.NDArray[np.float32],
+    start: int,
+    stop: int,
+    starts: Ints,
+    lengths: Ints,
+    library_size: npt.NDArray[np.float32],
+    row: int,
+    entry: int,
+) -> None:
+    for i in range(stop - start):
+        starts[row + i] = entry + pointers[start + i] - pointers[start]
+        lengths[row + i] = pointers[start + i + 1] - pointers[start + i]
+        library_size[row + i] = of_store[start + i]
+
+
+@compiled
+def _note_runs(
+    pointers: Ints,
+    of_store: npt.NDArray[np.float32],
+    runs: Ints,
+    starts: Ints,
+    lengths: Ints,
+    library_size: npt.NDArray[np.float32],
+    row: int,
+    entry: int,
+) -> None:
+    for i in range(len(runs)):
+        start, stop = runs[i, 0], runs[i, 1]
+        _note_rows(pointers, of_store, start, stop, starts, lengths, library_size, row, entry)
+        row, entry = row + stop - start, entry + pointers[stop] - pointers[start]
+
+
 def _runs(rows: Ints) -> list[tuple[int, int]]:
     """Return first row and row after the last of the runs of neighbours among ascending rows, mostly one."""
-    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
-        return [(int(rows[0]), int(rows[-1]) + 1)]
-    return runs_of(rows) if len(rows) else []
+    if not len(rows):
+        return []
+    first, last = rows.item(0), rows.item(-1)
+    return [(first, last + 1)] if last - first == len(rows) - 1 else runs_of(rows)

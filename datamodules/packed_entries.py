@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.bulk_read import read_stretches
 from datamodules.direct import RawFile
 from datamodules.packed_codec import Bytes, Ints, decode_counts, decode_gaps, has_fault, nibble_offset
 from datamodules.packed_part import PartInfo
@@ -54,15 +55,21 @@ class PlainEntries:
 
     def read(self, start: int, stop: int, indices: npt.NDArray[Any], counts: Bytes) -> None:
         """Fill genes and counts of rows `start` to `stop - 1`; see `Entries`."""
-        first = int(self._pointers[start])
+        first = self._pointers.item(start)
         self._indices.read_into(indices.view(np.uint8), first * self._dtype.itemsize)
         self._counts.read_into(counts, first)
         if has_fault(indices.view(self._unsigned), counts, self._n_genes):
             raise damaged("a gene out of range or a count of 0", f"{self._where}, rows {start}-{stop - 1}")
 
+    def read_runs(self, runs: Ints, indices: npt.NDArray[Any], counts: Bytes) -> bool:
+        """Fill genes and counts of runs of rows, int64 `[n_runs, 2]`; return whether all is as it should be."""
+        files, (first, last) = (self._indices.descriptor, self._counts.descriptor), runs.T
+        genes = indices.view(self._unsigned)
+        return read_stretches(*files, self._pointers[first], self._pointers[last], genes, counts, self._n_genes)
+
     def will_need(self, start: int, stop: int) -> None:
         """Tell the operating system which rows are read next."""
-        first, last = int(self._pointers[start]), int(self._pointers[stop])
+        first, last = self._pointers.item(start), self._pointers.item(stop)
         self._indices.will_need(first * self._dtype.itemsize, (last - first) * self._dtype.itemsize)
         self._counts.will_need(first, last - first)
 
@@ -87,7 +94,7 @@ class CompressedEntries:
 
     def read(self, start: int, stop: int, indices: npt.NDArray[Any], counts: Bytes) -> None:
         """Fill genes and counts of rows `start` to `stop - 1`; see `Entries`."""
-        first, last = int(self._pointers[start]), int(self._pointers[stop])
+        first, last = self._pointers.item(start), self._pointers.item(stop)
         pointers = self._pointers[start : stop + 1] - first
         at = nibble_offset(first, start)
         gaps = SCRATCH.take("gaps", last - first, np.uint8)
@@ -102,7 +109,7 @@ class CompressedEntries:
 
     def will_need(self, start: int, stop: int) -> None:
         """Tell the operating system which rows are read next."""
-        first, last = int(self._pointers[start]), int(self._pointers[stop])
+        first, last = self._pointers.item(start), self._pointers.item(stop)
         at = nibble_offset(first, start)
         self._gaps.will_need(first, last - first)
         self._nibbles.will_need(at, nibble_offset(last, stop) - at)

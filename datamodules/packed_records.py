@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.bulk_read import read_records
 from datamodules.compiled import compiled
 from datamodules.direct import RawFile
 from datamodules.packed_part import GROUP_ROWS, RECORD
@@ -69,7 +70,7 @@ class Records:
             If the file cannot be read.
         """
         first, last = start // GROUP_ROWS, -(-stop // GROUP_ROWS)
-        low, high = int(self._groups[first]), int(self._groups[last])
+        low, high = self._groups.item(first), self._groups.item(last)
         if low == high:
             return NONE
         raw = np.empty((high - low) * RECORD.itemsize, dtype=np.uint8)
@@ -79,6 +80,14 @@ class Records:
         if not good:
             raise damaged("records that do not rise within their group", self._where)
         return Placed(row, offset, value)
+
+    def of_runs(self, pointers: Ints, runs: Ints) -> Placed | None:
+        """Return the records of runs of rows, int64 `[n_runs, 2]`, rows numbered through them; None if damaged."""
+        first, last = runs[:, 0] // GROUP_ROWS, -(-runs[:, 1] // GROUP_ROWS)
+        most = int((self._groups[last] - self._groups[first]).sum())
+        found = Placed(*(np.empty(most, dtype=np.int64) for _ in range(3)))
+        n = read_records(self._file.descriptor, self._groups, GROUP_ROWS, pointers, runs, *found)
+        return None if n < 0 else Placed(*(column[:n] for column in found))
 
     def close(self) -> None:
         """Close the file."""

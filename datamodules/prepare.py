@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +16,10 @@ from rich.table import Table
 
 from datamodules.columns import pick_column
 from datamodules.files import expand_files
-from datamodules.journal import draft_of, write_whole
 from datamodules.packed_check import size_and_time
+from datamodules.packed_folder import claimed_store
 from datamodules.packed_maker import PartMaker, PartOptions
-from datamodules.packed_part import FORMAT, STORE, PartInfo, is_part, part_name
+from datamodules.packed_part import FORMAT, PartInfo, is_part, part_name
 from datamodules.payback import Payback, measure_payback
 from datamodules.store import open_store
 from schema.command import parse_config, run_command
@@ -78,18 +76,14 @@ def prepare(config: PrepareConfig) -> Path:
     """
     began, sources = time.perf_counter(), expand_files([str(file) for file in config.files])
     check_writable(config.output)
-    _claim(config, _command(config, sources))
+    command = _command(config, sources)
     parts = [config.output / part_name(number) for number in range(len(sources))]
-    unfinished = [not is_part(part) for part in parts]
-    with _progress() as progress:
-        for source, part in zip(sources, parts, strict=True):
-            if not is_part(part):
-                _make(source, part, config, progress(f"{part.name} {source.name}"))
+    with claimed_store(config.output, command, len(parts), overwrite=config.overwrite), _progress() as progress:
+        new = [(source, part) for source, part in zip(sources, parts, strict=True) if not is_part(part)]
+        for source, part in new:
+            _make(source, part, config, progress(f"{part.name} {source.name}"))
     seconds = time.perf_counter() - began
-    paybacks = [
-        measure_payback(s, p, config.layer) for s, p, made in zip(sources, parts, unfinished, strict=True) if made
-    ]
-    _show(sources, parts, seconds, paybacks)
+    _show(sources, parts, seconds, [measure_payback(source, part, config.layer) for source, part in new])
     return config.output
 
 
@@ -102,45 +96,6 @@ def _command(config: PrepareConfig, sources: Sequence[Path]) -> dict[str, object
             prints.append(store.fingerprint())
     options = {"sample_column": config.sample_column, "compressed": config.compress, "seed": config.seed}
     return {"format": FORMAT, **options, "sources": prints}
-
-
-def _claim(config: PrepareConfig, command: dict[str, object]) -> None:
-    """Make the folder a store of this command: one that is begun is kept, another is replaced where that is allowed."""
-    folder, known = config.output, config.output / STORE
-    if folder.exists() and not known.exists() and any(entry.name != draft_of(known).name for entry in folder.iterdir()):
-        raise _in_use("a folder that is no store", folder, "Choose a new --output folder.")
-    if known.exists():
-        same = _read_command(known) == command
-        finished = same and all(is_part(folder / part_name(n)) for n in range(len(command["sources"])))  # type: ignore[arg-type]
-        if same and not (finished and config.overwrite):
-            return
-        if not config.overwrite:
-            got = "a store of other files or options, or of a file that has changed"
-            raise _in_use(got, folder, "Give --overwrite true, or another --output.")
-        _clear(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(known, json.dumps(command, indent=1) + "\n")
-
-
-def _read_command(known: Path) -> object:
-    try:
-        return json.loads(known.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _clear(folder: Path) -> None:
-    """Remove a store, and nothing else; its description goes last."""
-    for entry in [*folder.glob("part-*"), *folder.glob(".part-*")]:
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    (folder / STORE).unlink()
-
-
-def _in_use(got: str, folder: Path, fix: str) -> OutputError:
-    return OutputError("a store is written once", got=got, where=folder.name, fix=fix)
 
 
 def _make(source: Path, part: Path, config: PrepareConfig, note: Note) -> None:

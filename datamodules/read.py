@@ -7,16 +7,17 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from datamodules.ahead import ahead, on_device
-from datamodules.buffers import Buffers
+from datamodules.buffers import Buffers, ReadMemory
 from datamodules.order import Ints, Plan, Window
-from datamodules.pack import gather
+from datamodules.pack import gather, joined
 from datamodules.sources import GeneTables, SourceFile
 from datamodules.space import LargeCounts, RowSpace, index_dtype
 from schema.batch import PADDING, CellBatch
@@ -24,11 +25,8 @@ from schema.labels import UNLABELLED
 
 CPU = torch.device("cpu")
 
-_TASKS_PER_THREAD = 4
-"""Parts into which the blocks of a window are dealt, per thread."""
-
-_PIECE_ROWS = 256
-"""Most rows that one call reads, so that long blocks are shared by the threads."""
+_PIECES_PER_THREAD = 2
+"""Parts into which the rows of a window are dealt, per thread."""
 
 
 def read_batches(
@@ -39,6 +37,7 @@ def read_batches(
     first_batch: int = 0,
     device: torch.device = CPU,
     n_threads: int = 0,
+    memory: ReadMemory | None = None,
 ) -> Generator[CellBatch, None, None]:
     """Yield the batches of a plan in order, on a device, reading ahead in threads while one is used.
 
@@ -56,13 +55,16 @@ def read_batches(
         Where the batches are wanted.
     n_threads
         Threads that read; 0 = one for each core that this process may use, 8 at most.
+    memory
+        Memory to use (pinned, for CUDA); None = new.
 
     Raises
     ------
     InputError
         If a file is damaged or holds what is no raw count.
     """
-    with WindowReader(files, rows, n_threads=n_threads, pinned=device.type == "cuda") as reader:
+    memory = memory or ReadMemory(pinned=device.type == "cuda")
+    with WindowReader(files, rows, memory, n_threads=n_threads) as reader:
         windows = (reader.read(window) for window in plan.windows(first_batch))
         with (
             closing(ahead(windows, 1)) as filled,
@@ -107,20 +109,18 @@ class WindowReader:
 
     Parameters
     ----------
-    files, rows, n_threads
+    files, rows, memory, n_threads
         See `read_batches`.
-    pinned
-        Whether batches lie in pinned memory.
     """
 
     def __init__(
-        self, files: Sequence[SourceFile], rows: Sequence[Ints], *, n_threads: int = 0, pinned: bool = False
+        self, files: Sequence[SourceFile], rows: Sequence[Ints], memory: ReadMemory, *, n_threads: int = 0
     ) -> None:
         self._files, self._rows, self._tables = files, rows, GeneTables.of(files)
         self._n_threads = n_threads or min(8, len(os.sched_getaffinity(0)))
         self._index_dtype = index_dtype(max(len(file.match.column) for file in files))
         self._exact = all(file.store.is_exact and file.merge is None for file in files)
-        self._of_windows, self._of_batches = Buffers(), Buffers(pinned=pinned)
+        self._memory = memory
 
     def __enter__(self) -> WindowReader:
         self._pool = ThreadPoolExecutor(self._n_threads)
@@ -131,17 +131,13 @@ class WindowReader:
 
     def read(self, window: Window) -> FilledWindow:
         """Read the rows of a window."""
-        chosen = [(int(file), self._rows[file][start:stop]) for file, start, stop in window.blocks]
-        pieces, n_entries = self._pieces(chosen)
+        chosen = self._chosen(window)
+        pieces, n_entries = self._pieces(chosen, -(-window.n_rows // (self._n_threads * _PIECES_PER_THREAD)))
         direct = window.batches is None and self._exact
-        space = self._space(n_entries, window.n_rows, self._of_batches if direct else self._of_windows)
-        size = max(1, -(-len(pieces) // (self._n_threads * _TASKS_PER_THREAD)))
-        tasks = [pieces[at : at + size] for at in range(0, len(pieces), size)]
+        space = self._space(n_entries, window.n_rows, self._memory.of_batches if direct else self._memory.of_windows)
         for piece in pieces:
             self._files[piece.file].store.will_need(piece.rows)
-        found = [large for part in self._pool.map(lambda task: self._read(task, space), tasks) for large in part]
-        empty = LargeCounts(*(np.zeros(0, dtype=kind) for kind in (np.int64, np.int64, np.float32)))
-        large = LargeCounts(*(np.concatenate(column) for column in zip(empty, *found, strict=True)))
+        large = joined(list(self._pool.map(lambda piece: self._read(piece, space), pieces)))
         return FilledWindow(window, space, large, self._facts(chosen))
 
     def batches(self, filled: FilledWindow) -> Iterator[CellBatch]:
@@ -160,12 +156,20 @@ class WindowReader:
             )
             yield padded(batch, window.n_padding) if number == len(orders) - 1 else batch
 
-    def _pieces(self, chosen: Sequence[tuple[int, Ints]]) -> tuple[list[Piece], int]:
+    def _chosen(self, window: Window) -> list[tuple[int, Ints]]:
+        """Return the rows of a window by file, int64 ascending."""
+        found = []
+        for file in np.unique(window.blocks[:, 0]).tolist():
+            here = window.blocks[window.blocks[:, 0] == file]
+            found.append((file, np.concatenate([self._rows[file][start:stop] for _, start, stop in here.tolist()])))
+        return found
+
+    def _pieces(self, chosen: Sequence[tuple[int, Ints]], most_rows: int) -> tuple[list[Piece], int]:
         """Return what is read where in the space, and the entries that the space must hold."""
         pieces, at_row, at_entry = [], 0, 0
         for file, rows in chosen:
-            for first in range(0, len(rows), _PIECE_ROWS):
-                part = rows[first : first + _PIECE_ROWS]
+            for first in range(0, len(rows), most_rows):
+                part = rows[first : first + most_rows]
                 pieces.append(Piece(file, part, at_row, at_entry))
                 at_row += len(part)
                 at_entry += self._files[file].store.max_entries(part)
@@ -174,23 +178,17 @@ class WindowReader:
     def _space(self, n_entries: int, n_rows: int, memory: Buffers) -> RowSpace:
         return RowSpace(memory.take(n_entries, self._index_dtype), memory.take(n_entries, np.uint8), n_rows)
 
-    def _read(self, pieces: Sequence[Piece], space: RowSpace) -> list[LargeCounts]:
-        found = []
-        for piece in pieces:
-            file = self._files[piece.file]
-            found.append(file.store.read_packed(piece.rows, space, piece.at_row, piece.at_entry, file.merge))
-        return found
+    def _read(self, piece: Piece, space: RowSpace) -> LargeCounts:
+        file = self._files[piece.file]
+        return file.store.read_packed(piece.rows, space, piece.at_row, piece.at_entry, file.merge)
 
     def _facts(self, chosen: Sequence[tuple[int, Ints]]) -> CellFacts:
         n_rows = [len(rows) for _, rows in chosen]
         file = np.repeat(np.array([file for file, _ in chosen], dtype=np.int64), n_rows)
-        row = np.concatenate([np.zeros(0, dtype=np.int64), *(rows for _, rows in chosen)])
-        cell_type, sample = np.empty_like(row), np.empty_like(row)
-        for number in np.unique(file):
-            here = file == number
-            cell_type[here] = self._files[number].cell_type[row[here]]
-            sample[here] = self._files[number].sample[row[here]]
-        return CellFacts(file, cell_type, sample, row)
+        row = _joined([rows for _, rows in chosen])
+        cell_type = [self._files[number].cell_type[rows] for number, rows in chosen]
+        sample = [self._files[number].sample[rows] for number, rows in chosen]
+        return CellFacts(file, _joined(cell_type), _joined(sample), row)
 
     def _as_they_lie(self, filled: FilledWindow) -> dict[str, Tensor]:
         """Return the entries of a window as those of its one batch, where they lie end to end in the space."""
@@ -202,8 +200,8 @@ class WindowReader:
         """Return the entries of some rows of a window."""
         space = filled.space
         n_entries = int(space.length[order].sum())
-        indices = self._of_batches.take(n_entries, self._index_dtype)
-        counts = self._of_batches.take(n_entries, np.uint8)
+        indices = self._memory.of_batches.take(n_entries, self._index_dtype)
+        counts = self._memory.of_batches.take(n_entries, np.uint8)
         indptr, large_at, large_count = gather(space, filled.large, order, indices, counts)
         return _entries(indices, counts, indptr, large_at, large_count)
 
@@ -224,6 +222,10 @@ def padded(batch: CellBatch, n_padding: int) -> CellBatch:
         sample=longer(batch.sample, 0),
         row=longer(batch.row, PADDING),
     )
+
+
+def _joined(parts: Sequence[npt.NDArray[np.integer[Any]]]) -> Ints:
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
 def _entries(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def sample_of_cells(store: CellStore, wanted: str) -> pd.Categorical:
     if column is None:
         logger.warning("%s has no sample column: the whole file is taken as one sample", store.name)
         return pd.Categorical.from_codes(
-            np.zeros(store.n_cells, dtype=np.int8), pd.Index([store.path.stem], dtype=object)
+            np.zeros(store.n_cells, dtype=np.int8), pd.Index([Path(store.name).stem], dtype=object)
         )
     sample = store.obs(column)
     missing = int((sample.codes < 0).sum())
@@ -92,7 +93,7 @@ def sample_table(
         frame = pd.DataFrame({"sample_id": sample.categories.astype(str), "file": index})
         frame["donor_id"] = _of_sample(store, sample, columns.donor, "donor", default=frame["sample_id"])
         frame["study"] = _of_sample(
-            store, sample, columns.study, "study", default=pd.Series(store.path.stem, frame.index)
+            store, sample, columns.study, "study", default=pd.Series(Path(store.name).stem, frame.index)
         )
         frame["tumor_stage"] = _stage_codes(store, sample, columns.tumor_stage, scale)
         frame["n_cells"] = np.bincount(sample.codes, minlength=len(frame))

@@ -41,7 +41,10 @@ class GeneNames(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An opened source: its matrix of counts and where that stands, its genes and cells, and how to close it."""
+    """An opened source: its matrix of counts and where that stands, its genes and cells, and how to close it.
+
+    `name` is that of the file the cells came from, where it is another than the one opened; "" = the same.
+    """
 
     kind: Kind
     matrix: RawReader | PackedReader
@@ -49,6 +52,7 @@ class Source:
     genes: GeneNames
     cells: CellTable
     close: Callable[[], None]
+    name: str = ""
 
 
 @contextmanager

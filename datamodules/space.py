@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +52,7 @@ class RowSpace:
         Most rows.
     """
 
-    def __init__(
-        self, indices: npt.NDArray[np.uint16] | npt.NDArray[np.int32], counts: npt.NDArray[np.uint8], n_rows: int
-    ) -> None:
+    def __init__(self, indices: npt.NDArray[np.integer[Any]], counts: npt.NDArray[np.uint8], n_rows: int) -> None:
         self.indices, self.counts = indices, counts
         self.start = np.zeros(n_rows, dtype=np.int64)
         self.length = np.zeros(n_rows, dtype=np.int64)

@@ -37,7 +37,8 @@ class CellStore:
     Attributes
     ----------
     path, name, kind
-        Where it is, its file or folder name, and its format ("h5ad", "zarr", "10x h5", "10x folder", "packed").
+        Where it is, its file or folder name (of a part of a packed store: that of its source), and its format ("h5ad",
+        "zarr", "10x h5", "10x folder", "packed").
     n_cells
         Number of rows.
     gene_symbols, gene_ids
@@ -56,7 +57,7 @@ class CellStore:
     """
 
     def __init__(self, path: Path, source: Source) -> None:
-        self.path, self.name, self.kind = path, path.name, source.kind
+        self.path, self.name, self.kind = path, source.name or path.name, source.kind
         self.counts_location, self.obs_columns = source.counts_location, source.cells.columns
         self._source, self.n_cells = source, source.matrix.n_rows
         self._place = _places(source.genes.feature_types)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,7 @@ def gene_statistics(store: CellStore, rows: Ints) -> GeneStatistics:
 
 def exact_rows(
     store: CellStore, rows: Ints
-) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return gene, count and library size of each entry of some rows, `[n_entries]` each."""
     n_entries = store.max_entries(rows)
     dtype = index_dtype(len(store.gene_symbols))

@@ -81,10 +81,14 @@ class TrainingModule(pl.LightningModule):
         Optimiser steps of the whole training: batches of an epoch on one rank, times epochs. Lightning's own estimate
         would ask for the loaders before it has restored their state.
     label_counts
-        `[n_nodes]`, cells with each node as label in what is trained on in the long run; sets the network's prior.
+        `[n_nodes]`, training cells with each node as label: the prior that the network's probabilities imply.
+    drawn_counts
+        `[n_nodes]`, how often they are drawn in the long run, where rare labels are drawn more often; None = alike. The
+        loss is then taken under the prior of what is drawn, so that the probabilities keep that of the cells there are.
     """
 
     sample_stage: Tensor
+    drawn_shift: Tensor
 
     def __init__(
         self,
@@ -96,11 +100,15 @@ class TrainingModule(pl.LightningModule):
         seed: int,
         n_steps: int,
         label_counts: Tensor,
+        drawn_counts: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network, self.config = network, config
         self.seed, self.n_steps = seed, n_steps
-        network.cell_type_head.adjust(log_adjustment(label_counts, ontology), config.logit_adjustment)
+        log_prior = log_adjustment(label_counts, ontology)
+        log_drawn = log_prior if drawn_counts is None else log_adjustment(drawn_counts, ontology)
+        network.cell_type_head.adjust(log_prior, config.logit_adjustment)
+        self.register_buffer("drawn_shift", log_drawn - log_prior, persistent=False)
         self.tree = LabelTree(ontology)
         self.register_buffer("sample_stage", sample_stage, persistent=False)
         self.train_metrics = CellTypeMetrics(ontology, "train")
@@ -118,7 +126,8 @@ class TrainingModule(pl.LightningModule):
         config = self.config
         cells = thin(batch["cells"], share=config.thin_share, min_counts=config.thin_min, max_counts=config.thin_max)
         logits = self.network(cells).logits
-        cell_loss = hierarchical_cross_entropy(logits, cells.cell_type, self.tree, config.ancestor_weight)
+        drawn = logits + self.drawn_shift
+        cell_loss = hierarchical_cross_entropy(drawn, cells.cell_type, self.tree, config.ancestor_weight)
         self.train_metrics.update(logits.detach(), cells.cell_type, self.tree)
         self.log("train/cell_type/loss", cell_loss, prog_bar=True, batch_size=cells.n_cells)
         if "bags" not in batch:

@@ -9,3 +9,9 @@ def test_a_command_is_measured_and_a_failing_one_shows_its_log(tmp_path):
     assert measured.seconds > 0
     with pytest.raises(RuntimeError, match=r"got 3 from (.|\n)*spoken"):
         run_measured(python("-c", "print('spoken'); raise SystemExit(3)"), tmp_path / "log")
+
+
+def test_the_peak_of_a_command_is_not_that_of_the_one_who_measures(tmp_path):
+    held = bytearray(b"1" * 100_000_000)
+    assert run_measured(python("-S", "-c", "pass"), tmp_path / "log").peak_mib < 50
+    assert len(held) == 100_000_000

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from datamodules.draw import evenly_spread, label_weights
+from datamodules.draw import evenly_spread, label_weights, usual_batch_size
 
 
 def test_balance_one_gives_every_label_the_same_total():
@@ -33,3 +34,8 @@ def test_a_spread_covers_the_rows_evenly_in_runs():
 def test_a_spread_of_all_is_all():
     assert evenly_spread(np.arange(1000), 1.0).tolist() == list(range(1000))
     assert len(evenly_spread(np.arange(0), 0.5)) == 0
+
+
+@pytest.mark.parametrize(("n_cells", "size"), [(0, 128), (20_000, 128), (60_000, 256), (1_000_000, 4096)])
+def test_the_usual_batch_size_grows_with_the_cells(n_cells, size):
+    assert usual_batch_size(n_cells) == size

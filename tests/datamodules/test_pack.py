@@ -172,18 +172,37 @@ def test_any_rows_become_what_scipy_makes_of_them(rows, gene, dtypes):
     np.testing.assert_array_equal(space.library_size, expected.sum(axis=1).astype(np.float32))
 
 
+@pytest.mark.parametrize("n_moved", [0, 1, 2, 5, 9, 40, 200])
+def test_rows_with_few_or_many_genes_out_of_order_agree_with_scipy(n_moved):
+    rng = np.random.default_rng(n_moved)
+    rows = [[(c, rng.integers(0, 4)) for c in np.flatnonzero(rng.random(300) < 0.5)] for _ in range(20)]
+    gene = np.arange(300)
+    gene[rng.choice(300, n_moved, replace=False)] = rng.integers(-1, 300, n_moved)
+    part = part_of(rows)
+    ordered, space = canonical_part(part, gene), new_space(20, 3000)
+    large = pack(ordered, 300, space, 0, 0)
+    got = np.zeros((20, 300))
+    for at, row in enumerate(rows_of(space, large, 0, 20)):
+        got[at, [column for column, _ in row]] = [count for _, count in row]
+    np.testing.assert_array_equal(got, scipy_rows(part, gene, 300))
+
+
 @pytest.mark.parametrize("row", [[(9, 1)], [(-1, 1)], [(0, 0.5)], [(0, -1)], [(0, np.nan)], [(0, EXACT + 2)]])
 def test_what_no_matrix_may_hold_is_not_put_in_order(row):
     assert canonical_part(part_of([[(1, 1)], row], "i8", "f8"), np.arange(9)) is None
 
 
-@pytest.mark.parametrize("n", [2, 257, 2000])
-def test_sums_too_large_to_be_exact_do_not_pass(n):
-    ordered = canonical_part(part_of([[(5, 1), (4, 1)], [(6, 1)] + [(3, EXACT)] * n]), np.arange(9))
+@pytest.mark.parametrize("n", [2, 60, 300])
+@pytest.mark.parametrize("first", [[(3, 1)], [(4, 1)], [(3, 1), (8, 1)], [(4, 1), (8, 1)]])
+@pytest.mark.parametrize("n_more", [0, 5000])
+def test_sums_too_large_to_be_exact_do_not_pass(n, first, n_more):
+    more = [(column, 1) for column in range(10, 10 + n_more)]
+    ordered = canonical_part(part_of([[(5, 1), (4, 1)], first + more + [(3, EXACT)] * n]), np.arange(6000))
     assert (ordered.indices[:2].tolist(), ordered.values[:2].tolist()) == ([4, 5], [1, 1])
-    assert ordered.indices[2] == 3
-    assert ordered.values[2] > EXACT
-    assert pack(ordered, 9, new_space(), 0, 0) is None
+    assert ordered.indices[2:].tolist() == [*sorted({column for column, _ in first} | {3}), *(c for c, _ in more)]
+    assert ordered.values[2] == min(n * EXACT + (first[0][0] == 3), 2**30)
+    assert set(ordered.values[3:].tolist()) <= {1}
+    assert pack(ordered, 6000, new_space(2, 6000), 0, 0) is None
 
 
 def test_rows_are_gathered_in_any_order():

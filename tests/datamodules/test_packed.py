@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,15 +18,26 @@ from datamodules.store import open_store
 from schema.errors import InputError
 
 
+@pytest.fixture(scope="module")
+def prepared():
+    """Stores by what they were made with: they are copied, source and times included, as preparing takes longer."""
+    return {}
+
+
 @pytest.fixture
-def packed(tmp_path, write_cohort):
+def packed(tmp_path, write_cohort, prepared, tmp_path_factory):
     """Return a function that prepares a cohort: its part, and its counts in the order of the source."""
 
-    def make(*, compress=False, seed=0, **cohort):
-        counts = write_cohort(tmp_path / "lung.h5ad", **cohort)
-        config = PrepareConfig(files=(tmp_path / "lung.h5ad",), output=tmp_path / "store", compress=compress, seed=seed)
-        (part,) = parts_of(prepare(config))
-        return part, counts
+    def make(*, compress=False, **cohort):
+        key = str((compress, cohort))
+        if key not in prepared:
+            folder = tmp_path_factory.mktemp("prepared")
+            counts = write_cohort(folder / "lung.h5ad", **cohort)
+            prepare(PrepareConfig(files=(folder / "lung.h5ad",), output=folder / "store", compress=compress))
+            prepared[key] = folder, counts
+        folder, counts = prepared[key]
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+        return tmp_path / "store" / "part-000", counts
 
     return make
 

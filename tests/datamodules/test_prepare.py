@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from datamodules.packed_maker import PartMaker
 from datamodules.packed_part import parts_of
 from datamodules.payback import Payback
 from datamodules.prepare import PrepareConfig, pays_back, prepare
+from datamodules.samples import ColumnsConfig, sample_table
 from datamodules.store import open_store
 from schema.errors import InputError, OutputError, UsageError
 
@@ -171,6 +173,35 @@ def test_a_folder_that_is_no_store_is_never_touched(tmp_path, write_cohort):
     assert (tmp_path / "mine" / "part-000").read_text() == "mine"
     with pytest.raises(OutputError, match="must be writable"):
         prepare(PrepareConfig(files=(tmp_path / "a.h5ad",), output=tmp_path / "a.h5ad"))
+
+
+def test_two_processes_do_not_write_one_store(tmp_path, monkeypatch, write_cohort):
+    write_cohort(tmp_path / "a.h5ad")
+    config = PrepareConfig(files=(tmp_path / "a.h5ad",), output=tmp_path / "store")
+    make, tried = PartMaker.make, []
+
+    def make_while_another_tries(self):
+        if not tried:
+            tried.append(True)
+            with pytest.raises(OutputError, match="another process is writing in store"):
+                prepare(config)
+        make(self)
+
+    monkeypatch.setattr(PartMaker, "make", make_while_another_tries)
+    assert parts_of(prepare(config)) == [tmp_path / "store" / "part-000"]
+    assert tried
+
+
+def test_a_file_without_samples_trains_alike_from_its_store(tmp_path):
+    ad.AnnData(np.arange(12, dtype=np.float32).reshape(4, 3)).write_h5ad(tmp_path / "lung.h5ad")
+    store = prepare(PrepareConfig(files=(tmp_path / "lung.h5ad",), output=tmp_path / "store"))
+    tables = []
+    for path in (tmp_path / "lung.h5ad", store):
+        with open_store(path) as opened:
+            assert opened.name == "lung.h5ad"
+            tables.append(sample_table([opened], ColumnsConfig(), None)[0])
+    assert tables[0].to_dict() == tables[1].to_dict()
+    assert tables[1]["sample_id"].tolist() == ["lung"]
 
 
 def test_a_file_without_counts_is_refused_before_anything_is_written(tmp_path, write_cohort):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from datamodules.buffers import ReadMemory
 from datamodules.order import ReadSizes, SequentialPlan, Share, ShuffledPlan
 from datamodules.read import WindowReader, padded, read_batches
 from datamodules.sources import GeneTables, SourceFile
@@ -215,7 +216,7 @@ def test_tables_are_as_wide_as_the_longest_file(sources):
     tables = GeneTables.of(files)
     assert tables.columns.shape == (2, 4)
     assert tables.columns.dtype == torch.int32
-    assert WindowReader(files, ROWS)._index_dtype is np.uint16
+    assert WindowReader(files, ROWS, ReadMemory())._index_dtype is np.uint16
 
 
 def test_batches_feed_the_network_as_scanpy_would_normalise(sources):

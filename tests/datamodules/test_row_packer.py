@@ -284,6 +284,16 @@ def test_what_is_wrong_in_the_middle_is_named_as_by_reading_carefully(tmp_path, 
             unpacked(store, [0, 1, 199, 201, 203])
 
 
+@pytest.mark.parametrize("wrong", [0.5, np.nan, -3])
+def test_what_is_wrong_in_a_dense_matrix_is_refused(tmp_path, counts, wrong, monkeypatch):
+    monkeypatch.setattr("datamodules.dense._SAMPLE_ROWS", 1)
+    counts[201, 3] = wrong
+    with open_store(write(tmp_path / "a.h5ad", counts)) as store:
+        np.testing.assert_array_equal(unpacked(store, [200, 202])[0], counts[[200, 202]])
+        with pytest.raises(InputError, match=rf"got {wrong} in a.h5ad, X, rows 190-209"):
+            unpacked(store, np.arange(190, 210))
+
+
 def damage(path, part, chunk):
     """Turn over one byte in the middle of a stored chunk."""
     with h5py.File(path) as file:

@@ -18,6 +18,7 @@ def test_the_prior_is_in_the_logits_and_out_of_the_balanced_ones():
     log_prior = torch.tensor([0.7, 0.2, 0.09, 0.01]).log()
     head.adjust(log_prior, 1.0)
     assert torch.allclose(head(latent), plain + log_prior)
+    assert torch.equal(head.eval()(latent), head.train()(latent))
     assert torch.allclose(head.balanced(head(latent)), plain, atol=1e-6)
     head.adjust(log_prior, 0.5)
     assert torch.allclose(head.balanced(head(latent)), plain - 0.5 * log_prior, atol=1e-6)

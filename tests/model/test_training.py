@@ -4,6 +4,7 @@ import torch
 
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
+from model.losses import hierarchical_cross_entropy
 from model.network import Network, NetworkConfig
 from model.pooling import merge_pools
 from model.prior import log_adjustment
@@ -14,7 +15,7 @@ from schema.errors import UsageError
 
 @pytest.fixture
 def make_module(ontology):
-    def make(*, dropout=0.0, seed=0, **options):
+    def make(*, dropout=0.0, seed=0, drawn_counts=None, **options):
         torch.manual_seed(0)
         config = NetworkConfig(
             encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4, dropout=dropout),
@@ -30,6 +31,7 @@ def make_module(ontology):
             seed=seed,
             n_steps=6,
             label_counts=torch.arange(len(ontology.nodes)),
+            drawn_counts=drawn_counts,
         )
         module.logged = {}
         module.log = lambda name, value, **_: module.logged.__setitem__(name, value)
@@ -90,6 +92,21 @@ def test_the_network_gets_the_prior_of_the_training_labels(make_module, ontology
     assert float(head.strength) == 0.5
     assert torch.equal(head.log_prior, log_adjustment(torch.arange(len(ontology.nodes)), ontology))
     assert float(make_module(logit_adjustment=0.0).network.cell_type_head.strength) == 0.0
+
+
+def test_the_loss_is_under_the_prior_of_what_is_drawn_and_the_network_under_that_of_the_cells(
+    make_module, make_batch, ontology
+):
+    cells = make_batch(torch.arange(24).reshape(4, 6).numpy(), cell_type=[1, 5, 9, -1])
+    drawn_counts = torch.ones(len(ontology.nodes))
+    plain, balanced = make_module().eval(), make_module(drawn_counts=drawn_counts).eval()
+    logits = plain.network(cells).logits.detach()
+    assert torch.equal(balanced.network(cells).logits, logits)
+    shift = log_adjustment(drawn_counts, ontology) - log_adjustment(torch.arange(len(ontology.nodes)), ontology)
+    expected = hierarchical_cross_entropy(logits + shift, cells.cell_type, plain.tree, 0.3)
+    loss = float(balanced.training_step({"cells": cells}, 0).detach())
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert abs(loss - float(plain.training_step({"cells": cells}, 0).detach())) > 1e-3
 
 
 def validated(module, batches):

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from model.bundle import Bundle
+from model.encoder import EncoderConfig
+from model.heads import StageHeadConfig
+from model.inference import Predictor
+from model.network import Network, NetworkConfig
+from model.prior import leaf_prior, log_adjustment
+from model.tree import LabelTree
+from schema.genes import GeneVocabulary
+from schema.stages import StageScale
+
+
+@pytest.fixture
+def bundle(ontology):
+    torch.manual_seed(0)
+    config = NetworkConfig(
+        encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4), stage=StageHeadConfig(n_attention=2, n_pooled=2)
+    )
+    network = Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval()
+    torch.nn.init.normal_(network.stage_head.score.weight)
+    label_counts = torch.arange(len(ontology.nodes))
+    network.cell_type_head.adjust(log_adjustment(label_counts, ontology), 1.0)
+    return Bundle(
+        network=network,
+        config=config,
+        ontology=ontology,
+        scale=StageScale.load("mouse_carcinogenesis"),
+        vocabulary=GeneVocabulary(("Cxcr2", "S100a8", "Epcam"), ("ENSMUSG00000026180", "", ""), "mouse"),
+        temperatures=torch.tensor([1.0, 1.5, 2.0]),
+        reference={"sensitivity": [], "false_positive": []},
+        training_labels={"NEUT": 3},
+        training_prior=leaf_prior(label_counts, ontology),
+        metrics={},
+        provenance={},
+    )
+
+
+COUNTS = np.array([[3, 0, 400], [0, 0, 0], [1, 2, 0], [0, 900, 7], [5, 5, 5]])
+SAMPLE = [0, 0, 1, 1, 0]
+
+
+def test_probabilities_are_those_of_the_network_and_its_temperatures(bundle, make_batch, ontology):
+    found = Predictor(bundle, device="cpu", n_samples=2).predict(make_batch(COUNTS, sample=SAMPLE))
+    with torch.inference_mode():
+        latent, logits = bundle.network(make_batch(COUNTS))
+    expected = LabelTree(ontology).leaf_probabilities(logits, bundle.temperatures).numpy()
+    expected[1] = 0
+    np.testing.assert_allclose(found.probabilities, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.latent, latent.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), [1, 0, 1, 1, 1], rtol=1e-5)
+
+
+def test_the_order_of_the_genes_in_a_file_changes_nothing(bundle, make_batch):
+    moved = np.zeros((5, 5))
+    moved[:, [4, 0, 2]] = COUNTS
+    batch = make_batch(moved, columns=[[1, -1, 2, -1, 0]], library_size=COUNTS.sum(1), sample=SAMPLE)
+    found = Predictor(bundle, device="cpu", n_samples=2).predict(batch)
+    expected = Predictor(bundle, device="cpu", n_samples=2).predict(make_batch(COUNTS, sample=SAMPLE))
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+def test_stages_do_not_depend_on_how_cells_are_cut_and_leave_out_empty_cells(bundle, make_batch):
+    whole, cut, counted = (Predictor(bundle, device="cpu", n_samples=3) for _ in range(3))
+    whole.predict(make_batch(COUNTS, sample=SAMPLE))
+    for rows in ([0, 1], [2], [3, 4]):
+        cut.predict(make_batch(COUNTS[rows].reshape(-1, 3), sample=np.array(SAMPLE)[rows]))
+    counted.predict(make_batch(np.delete(COUNTS, 1, axis=0), sample=np.delete(SAMPLE, 1)))
+    stages = whole.stage_probabilities()
+    assert np.isnan(stages[2]).all()
+    np.testing.assert_allclose(stages[:2].sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(cut.stage_probabilities(), stages, rtol=1e-5)
+    np.testing.assert_allclose(counted.stage_probabilities(), stages, rtol=1e-5)

@@ -187,8 +187,13 @@ class CellDataModule(pl.LightningDataModule):
         """Return how much is read at once: what the config says, else what mixes the labels well enough."""
         data, codes = self.data, self.dataset.training_codes()
         batch_size = data.batch_size or usual_batch_size(sum(self.dataset.n_rows("train")))
-        shuffled = all(file.store.is_exact for file in self.dataset.files) and not data.balance
-        chosen = choose_sizes(codes, batch_size, shuffled=shuffled)
+        stores = [file.store for file in self.dataset.files]
+        chosen = choose_sizes(
+            codes,
+            batch_size,
+            shuffled=all(store.is_exact for store in stores) and not data.balance,
+            in_chunks=any(store.chunk_rows > 1 for store in stores),
+        )
         sizes = ReadSizes(
             batch_size=batch_size,
             block_rows=data.block_rows or chosen.block_rows,

@@ -21,13 +21,13 @@ def expand_files(patterns: Sequence[str]) -> list[Path]:
         If there is no pattern.
     """
     if not patterns:
-        raise UsageError("training needs files", got="none", where="data.files", fix="Name files: --data.files a.h5ad")
+        raise UsageError("there must be files", got="none", where="the options", fix="Name files, such as a.h5ad.")
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern).expanduser()
         matches = [path] if path.exists() else sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
         if not matches:
-            raise InputError("data.files must exist", got=repr(pattern), where="data.files", fix="Check the path.")
+            raise InputError("files must exist", got=repr(pattern), where="the options", fix="Check the path.")
         parts = [part for match in matches for part in (parts_of(match) or [match])]
         found += [part for part in parts if part not in found]
     return found

@@ -19,6 +19,9 @@ _SEEN_BLOCKS = 20_000
 _UNSORTED = ((32, 16_384), (32, 32_768), (16, 32_768), (16, 65_536), (8, 65_536))
 """Block and window rows tried for files in any order, cheapest first."""
 
+_IN_CHUNKS = ((64, 16_384), (64, 32_768), (64, 65_536), (32, 65_536), (16, 65_536), (8, 65_536))
+"""The same for files whose entries are stored in compressed chunks, of which small blocks would decode more."""
+
 _SHUFFLED_BLOCKS = (64, 32, 16)
 """Block rows tried without a window, where rows were shuffled on disk."""
 
@@ -81,7 +84,9 @@ def expected_mixing(codes: Sequence[Codes], sizes: ReadSizes) -> Mixing:
     return Mixing(_total_variation(of_window + inside), _total_variation(random))
 
 
-def choose_sizes(codes: Sequence[Codes], batch_size: int, *, shuffled: bool) -> ReadSizes:
+def choose_sizes(
+    codes: Sequence[Codes], batch_size: int, *, shuffled: bool = False, in_chunks: bool = False
+) -> ReadSizes:
     """Return the cheapest sizes whose batches mix within `LIMIT` of a random draw; else those that mix best.
 
     Parameters
@@ -92,9 +97,11 @@ def choose_sizes(codes: Sequence[Codes], batch_size: int, *, shuffled: bool) -> 
         Cells per batch.
     shuffled
         Whether all files are stores whose rows were shuffled, which are read fastest without a window.
+    in_chunks
+        Whether entries of a file are stored in compressed chunks.
     """
     direct = [(block, batch_size) for block in _SHUFFLED_BLOCKS if block <= batch_size] if shuffled else []
-    pairs = [*direct, *((block, max(window, batch_size)) for block, window in _UNSORTED)]
+    pairs = [*direct, *((b, max(window, batch_size)) for b, window in (_IN_CHUNKS if in_chunks else _UNSORTED))]
     tried = [ReadSizes(batch_size=batch_size, block_rows=block, window_rows=window) for block, window in pairs]
     ratios = [expected_mixing(codes, sizes).ratio for sizes in tried]
     return next((sizes for sizes, ratio in zip(tried, ratios, strict=True) if ratio <= LIMIT), tried[-1])

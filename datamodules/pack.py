@@ -19,6 +19,9 @@ _INDEX_TYPES = frozenset("ihlqIH")
 _VALUE_TYPES = frozenset("fdhilqBHI")
 """Number types (numpy's letters) that the loops are compiled for; others take the careful route."""
 
+_NOT_CANONICAL, _NO_ROOM = -1, -2
+"""What a compiled loop returns instead of the number of large counts."""
+
 _BLOCK = 64
 """Entries that are looked over at once for large counts."""
 
@@ -65,23 +68,29 @@ def pack(part: RawPart, n_genes: int, space: RowSpace, row: int, entry: int) -> 
     LargeCounts or None
         None if a row is not canonical (columns rise, counts > 0) or a value no count; the space holds anything then.
     """
-    n_entries, rows = int((part.end - part.begin).sum()), slice(row, row + len(part.begin))
-    if rows.stop > len(space.start) or entry + n_entries > min(len(space.indices), len(space.counts)):
+    if row + len(part.begin) > len(space.start):
         raise IndexError("the space must hold the rows")
     if space.indices.itemsize == 2 and n_genes > MAX_SMALL_GENES:
         raise IndexError("the space must hold the genes")
-    if not _pack_indices(part.indices, part.begin, part.end, n_genes, space.indices, entry):
-        return None
-    large = LargeCounts(
-        SCRATCH.take("large row", n_entries, np.int64),
-        SCRATCH.take("large offset", n_entries, np.int64),
-        SCRATCH.take("large value", n_entries, np.float32),
+    large = SCRATCH.take("large", 3 * len(part.values), np.int64).reshape(3, -1)
+    n_large = _pack_rows(
+        *part,
+        n_genes,
+        space.indices,
+        space.counts,
+        space.start,
+        space.length,
+        space.library_size,
+        row,
+        entry,
+        large,
     )
-    of_rows = space.start[rows], space.length[rows], space.library_size[rows]
-    n_large = _pack_values(part.values, part.begin, part.end, space.counts, entry, *of_rows, *large)
-    if n_large < 0:
+    if n_large == _NO_ROOM:
+        raise IndexError("the space must hold the entries")
+    if n_large == _NOT_CANONICAL:
         return None
-    return LargeCounts(large.row[:n_large] + row, large.offset[:n_large].copy(), large.value[:n_large].copy())
+    found = large[:, :n_large]
+    return LargeCounts(found[0] + row, found[1].copy(), found[2].astype(np.float32))
 
 
 def joined(parts: list[LargeCounts]) -> LargeCounts:
@@ -128,75 +137,85 @@ _NONE = LargeCounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np
 
 
 @compiled
-def _pack_indices(indices: Values, begin: Ints, end: Ints, n_genes: int, out: Values, at: int) -> bool:
-    bad = False
-    for row in range(begin.size):
-        columns = indices[begin[row] : end[row]]
-        n = columns.size
-        packed = out[at : at + n]
-        if n:
-            bad |= columns[0] < 0
-            bad |= columns[n - 1] >= n_genes
-        for j in range(1, n):
-            bad |= columns[j] <= columns[j - 1]
-        for j in range(n):
-            packed[j] = columns[j]
-        at += n
-    return not bad
-
-
-@compiled
-def _pack_values(
-    values: Values,
+def _pack_rows(
     begin: Ints,
     end: Ints,
-    out: npt.NDArray[np.uint8],
-    at: int,
+    indices: Values,
+    values: Values,
+    n_genes: int,
+    genes_out: Values,
+    counts_out: npt.NDArray[np.uint8],
     start: Ints,
     length: Ints,
     library_size: npt.NDArray[np.float32],
-    large_row: Ints,
-    large_offset: Ints,
-    large_value: npt.NDArray[np.float32],
+    row: int,
+    entry: int,
+    large: Ints,
 ) -> int:
-    """Return the number of large counts; -1 if a value is no count or 0."""
+    """Return the number of large counts, `_NOT_CANONICAL` or `_NO_ROOM`."""
     n_large = 0
-    for row in range(begin.size):
-        counts = values[begin[row] : end[row]]
-        packed = out[at : at + counts.size]
-        bad, total, n_here = False, 0, 0
-        for j in range(counts.size):
-            count = counts[j]
-            bad |= (count != np.floor(count)) | (not (count >= 1)) | (not (count <= MAX_COUNT))
-        if bad:
-            return -1
-        for j in range(counts.size):
-            packed[j] = np.uint8(np.int32(min(counts[j], counts.dtype.type(LARGE))))
-        for j in range(counts.size):
-            total += packed[j]
-        for j in range(counts.size):
-            n_here += packed[j] == LARGE
-        if n_here:
-            large_row[n_large : n_large + n_here] = row
-            total += _note_large(counts, packed, large_offset[n_large : n_large + n_here], large_value[n_large:])
-        start[row], length[row], library_size[row] = at, counts.size, total
-        n_large += n_here
-        at += counts.size
+    for i in range(begin.size):
+        n = end[i] - begin[i]
+        if entry + n > min(genes_out.size, counts_out.size):
+            return _NO_ROOM
+        columns, counts = indices[begin[i] : end[i]], values[begin[i] : end[i]]
+        genes, packed = genes_out[entry : entry + n], counts_out[entry : entry + n]
+        if not _pack_columns(columns, n_genes, genes):
+            return _NOT_CANONICAL
+        total, n_large = _pack_counts(counts, packed, i, large, n_large)
+        if total < 0:
+            return _NOT_CANONICAL
+        start[row + i], length[row + i], library_size[row + i] = entry, n, total
+        entry += n
     return n_large
 
 
 @compiled
-def _note_large(counts: Values, packed: npt.NDArray[np.uint8], offset: Ints, value: npt.NDArray[np.float32]) -> int:
-    """Note the large counts of a row, as many as `offset` has room for; return by how much they exceed `LARGE`."""
+def _pack_columns(columns: Values, n_genes: int, out: Values) -> bool:
+    """Write the columns of a row, as many as `out` has room for; return whether they rise within the genes."""
+    n, bad = out.size, False
+    if n:
+        bad |= columns[0] < 0
+        bad |= columns[n - 1] >= n_genes
+    for j in range(1, n):
+        bad |= columns[j] <= columns[j - 1]
+    for j in range(n):
+        out[j] = columns[j]
+    return not bad
+
+
+@compiled
+def _pack_counts(counts: Values, out: npt.NDArray[np.uint8], row: int, large: Ints, n_large: int) -> tuple[int, int]:
+    """Write the counts of a row, noting large ones; return their sum, -1 if one is no count or 0, and `n_large`."""
+    bad, total, n_here = False, 0, 0
+    for j in range(counts.size):
+        count = counts[j]
+        bad |= (count != np.floor(count)) | (not (count >= 1)) | (not (count <= MAX_COUNT))
+    if bad:
+        return -1, n_large
+    for j in range(counts.size):
+        out[j] = np.uint8(np.int32(min(counts[j], counts.dtype.type(LARGE))))
+    for j in range(counts.size):
+        total += out[j]
+    for j in range(counts.size):
+        n_here += out[j] == LARGE
+    if n_here:
+        total += _note_large(counts, out, row, large[:, n_large : n_large + n_here])
+    return total, n_large + n_here
+
+
+@compiled
+def _note_large(counts: Values, packed: npt.NDArray[np.uint8], row: int, large: Ints) -> int:
+    """Note the large counts of a row, as many as there is room for; return by how much they exceed `LARGE`."""
     n, excess, block = 0, 0, 0
-    while n < offset.size:
+    while n < large.shape[1]:
         part, found = packed[block : block + _BLOCK], False
         for j in range(part.size):
             found |= part[j] == LARGE
         if found:
             for j in range(part.size):
                 if part[j] == LARGE:
-                    offset[n], value[n] = block + j, counts[block + j]
+                    large[0, n], large[1, n], large[2, n] = row, block + j, counts[block + j]
                     excess += int(counts[block + j]) - LARGE
                     n += 1
         block += _BLOCK

@@ -130,5 +130,5 @@ def test_patterns_name_files(tmp_path):
     assert [path.name for path in found] == ["a.h5ad", "b.h5ad"]
     with pytest.raises(InputError, match=r"none\*"):
         expand_files([str(tmp_path / "none*")])
-    with pytest.raises(UsageError, match="needs files"):
+    with pytest.raises(UsageError, match="must be files"):
         expand_files([])

@@ -20,8 +20,7 @@ _RUN = 256
 def usual_batch_size(n_cells: int) -> int:
     """Return the batch size for a number of training cells: a power of 2 from 128 to 4,096.
 
-    Large batches are what a GPU needs (docs/results/step.md); a small set needs its 128 to 256 steps per epoch more
-    (docs/log.md).
+    Large batches are what a GPU needs; a small set needs its 128 to 256 steps per epoch more (docs/log.md).
     """
     return int(2 ** np.clip(np.floor(np.log2(max(1, n_cells) / _STEPS)), 7, 12))
 

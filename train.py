@@ -72,6 +72,13 @@ class TrainerConfig:
     progress_bar: bool = True
     """Whether to show a progress bar on stderr, where that is a terminal."""
 
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        counts = {name: getattr(self, name) for name in ("max_epochs", "nodes", "checkpoint_steps")}
+        wrong = [f"{name}={value}" for name, value in counts.items() if value < 1]
+        if wrong:
+            raise UsageError("numbers are >= 1", got=", ".join(wrong), where="trainer", fix="Raise it.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:

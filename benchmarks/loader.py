@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.loader_bench import Bench, Row, Setting, run_rounds
 from benchmarks.loader_environment import annbatch_python, annbatch_versions
 from benchmarks.loader_files import WorkFolder, packing_command
-from benchmarks.loader_jobs import ANNBATCH, SETTINGS, all_jobs, compile_kernels, fastest, try_settings
+from benchmarks.loader_jobs import ANNBATCH, SETTINGS, all_jobs, compile_kernels, fastest, needed_jobs, try_settings
 from benchmarks.loader_page import page
 from benchmarks.loader_set import SetConfig
 from benchmarks.measure import ROOT, commit, hardware
@@ -40,7 +40,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     peers = [name for name in SETTINGS if name != ANNBATCH or interpreters]
     tried = [] if options.quick else [row for name in peers for row in try_settings(bench, name)]
     settings = {name: fastest(tried, name) for name in peers}
-    jobs = [job for job in all_jobs(settings, quick=options.quick) if job.loader != ANNBATCH or interpreters]
+    few = options.quick or options.brief
+    jobs = [job for job in all_jobs(settings, quick=few) if job.loader != ANNBATCH or interpreters]
+    jobs = needed_jobs(jobs) if options.brief else jobs
     if not options.quick:
         compile_kernels(bench, jobs)
     rows = run_rounds(bench, jobs, 1 if options.quick else options.rounds)
@@ -51,6 +53,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "command": ("QUICK=1 " if options.quick else "")
             + "python -m benchmarks.loader"
             + (" --large" if options.large else "")
+            + (" --brief" if options.brief else "")
             + " --output docs/results",
             "seeds": sorted({row["round"] for row in rows}),
             "quick": options.quick,
@@ -128,6 +131,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "bench_loader", help="folder of the sets")
     parser.add_argument("--large", action="store_true", help="1,000,000 cells; about 45 GB of disk")
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="one small round")
+    parser.add_argument("--brief", action="store_true", help="only what the targets are about")
     parser.add_argument("--rounds", type=int, default=3, help="rounds")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds of each warm process")
     parser.add_argument("--python312", default="python3.12", help="Python >= 3.12, for annbatch")

@@ -47,6 +47,12 @@ def all_jobs(settings: Mapping[str, Setting], *, quick: bool = False) -> list[Jo
     return both if quick else both + warm
 
 
+def needed_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that the targets are about, and zarr and random rows beside them."""
+    cold = {(OURS, "packed"), (OURS, "raw h5ad"), (SCDATASET, "raw h5ad"), (ANNBATCH, "annbatch")}
+    return [job for job in jobs if job.state == "warm" or (job.name, job.kind) in cold]
+
+
 def compile_kernels(bench: Bench, jobs: Sequence[Job]) -> None:
     """Run ours once on each format and forget the figures, so that no round pays for compiling what is kept on disk."""
     for job in jobs:

@@ -106,7 +106,8 @@ def _joint_lines(found: Sequence[Inspection], batch_size: int | None) -> list[st
         lines.append(f"  {'genes':<{_WIDTH}}{union:,} in all files together")
         lines += [f"  {'':<{_WIDTH}}{n / union:.0%} in {f.name}" for f, n in zip(found, shares, strict=True)]
     codes, batch_size = label_codes(found), batch_size or usual_batch_size(n_cells)
-    sizes = choose_sizes(codes, batch_size, shuffled=all(source.kind == "packed" for source in found))
+    shuffled, in_chunks = all(source.kind == "packed" for source in found), any(source.in_chunks for source in found)
+    sizes = choose_sizes(codes, batch_size, shuffled=shuffled, in_chunks=in_chunks)
     mixing = expected_mixing(codes, sizes)
     how = f"blocks of {sizes.block_rows:,} rows, {sizes.window_rows:,} rows shuffled together"
     labels = f"labels vary by {mixing.expected:.3f} from the whole, {mixing.ideal:.3f} if drawn at random"

@@ -48,6 +48,8 @@ class Inspection:
         "mouse", "human", or None where the genes do not say.
     genes
         Names that its genes go by.
+    in_chunks
+        Whether rows are decoded together with others.
     n_proved
         Rows whose every value was found to be a raw count; 0 where reading one would transpose all.
     entries_per_cell
@@ -69,6 +71,7 @@ class Inspection:
     n_bytes: int
     species: str | None
     genes: tuple[str, ...]
+    in_chunks: bool
     n_proved: int
     entries_per_cell: float
     columns: dict[ColumnKind, Column | None]
@@ -107,6 +110,7 @@ def inspect_source(path: Path, *, layer: str = "auto", check_bytes: bool = False
         return Inspection(
             name=f"{path.parent.name}/{path.name}" if store.kind == "packed" else store.name,
             kind=store.kind,
+            in_chunks=store.chunk_rows > 1,
             layout=layout,
             counts_location=store.counts_location,
             n_cells=store.n_cells,

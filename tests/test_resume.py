@@ -116,6 +116,11 @@ def test_a_run_without_checkpoint_or_with_a_bundle_is_not_gone_on_with(cohort, u
         train.train(config(cohort, uninterrupted, "--resume", "true"))
 
 
+def test_steps_between_checkpoints_are_at_least_one(cohort, tmp_path):
+    with pytest.raises(UsageError, match=r"checkpoint_steps=0 in trainer"):
+        config(cohort, tmp_path / "run", "--trainer.checkpoint_steps", "0")
+
+
 SCRIPT = """
 import os, sys
 sys.path.insert(0, {root!r})

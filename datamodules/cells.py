@@ -191,7 +191,7 @@ class CellDataModule(pl.LightningDataModule):
         chosen = choose_sizes(
             codes,
             batch_size,
-            shuffled=all(store.is_exact for store in stores) and not data.balance,
+            shuffled=all(store.kind == "packed" for store in stores) and not data.balance,
             in_chunks=any(store.chunk_rows > 1 for store in stores),
         )
         sizes = ReadSizes(

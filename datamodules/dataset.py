@@ -94,7 +94,7 @@ class Dataset:
             sample = file.sample[rows]
             order = np.argsort(sample, kind="stable")
             edges = np.searchsorted(sample[order], np.arange(len(known) + 1))
-            run = run_rows if file.store.is_exact else 1
+            run = run_rows if file.store.kind == "packed" else 1
             here = np.flatnonzero(known & (np.diff(edges) > 0))
             found += [SampleRows(number, order[edges[i] : edges[i + 1]], run) for i in here]
         return found

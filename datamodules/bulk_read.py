@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,74 @@ from datamodules.packed_codec import Bytes, Ints, has_fault
 
 _pread: Any = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))
 """POSIX pread(descriptor, memory, bytes, offset) of the C library."""
+
+
+_fadvise: Any = types.ExternalFunction("posix_fadvise", types.int32(types.int32, types.int64, types.int64, types.int32))
+"""POSIX posix_fadvise(descriptor, offset, bytes, advice) of the C library."""
+
+
+class Places(NamedTuple):
+    """Where the entries of a plain one-dimensional array lie in its file, in runs that lie end to end there.
+
+    Attributes
+    ----------
+    first
+        int64 `[n_runs + 1]`: first entry of each run; the last is the number of entries.
+    offset
+        int64 `[n_runs]`: byte at which a run begins.
+    """
+
+    first: Ints
+    offset: Ints
+
+
+def will_need(descriptor: int, places: Places, item_bytes: int, begin: Ints, end: Ints) -> None:
+    """Tell the operating system which entries are read next, where it can be told.
+
+    Parameters
+    ----------
+    descriptor, places, item_bytes
+        The open file, where the array lies in it, and the bytes of an entry.
+    begin, end
+        int64 `[n_stretches]`: the entries of each stretch.
+    """
+    if hasattr(os, "posix_fadvise"):
+        _advise(descriptor, *spans(*places, item_bytes, begin, end), os.POSIX_FADV_WILLNEED)
+
+
+@compiled
+def spans(first: Ints, offset: Ints, item_bytes: int, begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Return where stretches lie in the file, split where it has something else in between.
+
+    Parameters
+    ----------
+    first, offset
+        See `Places`.
+    item_bytes, begin, end
+        See `will_need`.
+
+    Returns
+    -------
+    tuple
+        First byte and number of bytes, int64 `[n_spans]` each; never 0 bytes, which would mean the rest of the file.
+    """
+    first_run = np.searchsorted(first, begin, side="right") - 1
+    n_runs = np.where(end > begin, np.searchsorted(first, end, side="left") - first_run, 0)
+    at, n_bytes = np.empty(n_runs.sum(), np.int64), np.empty(n_runs.sum(), np.int64)
+    span = 0
+    for i in range(begin.size):
+        for run in range(first_run[i], first_run[i] + n_runs[i]):
+            low, high = max(begin[i], first[run]), min(end[i], first[run + 1])
+            at[span] = offset[run] + (low - first[run]) * item_bytes
+            n_bytes[span] = (high - low) * item_bytes
+            span += 1
+    return at, n_bytes
+
+
+@compiled
+def _advise(descriptor: int, at: Ints, n_bytes: Ints, advice: int) -> None:
+    for i in range(at.size):
+        _fadvise(np.int32(descriptor), at[i], n_bytes[i], np.int32(advice))
 
 
 @compiled
@@ -42,9 +111,9 @@ def read_stretches(
     for i in range(begin.size):
         n = end[i] - begin[i]
         genes, values = indices[at : at + n], counts[at : at + n]
-        if not _fill(of_indices, genes.ctypes.data, n * size, begin[i] * size):
+        if not fill(of_indices, genes.ctypes.data, n * size, begin[i] * size):
             return False
-        if not _fill(of_counts, values.ctypes.data, n, begin[i]) or has_fault(genes, values, n_genes):
+        if not fill(of_counts, values.ctypes.data, n, begin[i]) or has_fault(genes, values, n_genes):
             return False
         at += n
     return True
@@ -75,7 +144,7 @@ def read_records(
         for group in range(start // group_rows, (stop + group_rows - 1) // group_rows):
             n_records = groups[group + 1] - groups[group]
             fields = np.empty((n_records, 2), np.uint32)
-            if not _fill(of_records, fields.ctypes.data, n_records * 8, groups[group] * 8):
+            if not fill(of_records, fields.ctypes.data, n_records * 8, groups[group] * 8):
                 return -1
             r = group * group_rows
             base, end = pointers[r], pointers[min(r + group_rows, pointers.size - 1)]
@@ -95,7 +164,8 @@ def read_records(
 
 
 @compiled
-def _fill(descriptor: int, memory: int, n_bytes: int, offset: int) -> bool:
+def fill(descriptor: int, memory: int, n_bytes: int, offset: int) -> bool:
+    """Read bytes from `offset` on to an address; return whether they are all there."""
     done = 0
     while done < n_bytes:
         n_read = _pread(np.int32(descriptor), np.uintp(memory + done), np.uintp(n_bytes - done), offset + done)

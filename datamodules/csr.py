@@ -8,11 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from datamodules.arrays import StoredArray, Values, open_arrays
+from datamodules.bulk_rows import open_bulk
 from datamodules.check import RawRows, check_indptr
 from datamodules.elements import Element, length
 from datamodules.pack import RawPart, is_packable
 from datamodules.scratch import SCRATCH
-from datamodules.space import Ints
+from datamodules.space import Ints, LargeCounts, RowSpace
 from schema.errors import InputError
 
 N_SAMPLES = 8
@@ -42,6 +43,7 @@ class CsrMatrix:
         chunk = max(self._indices.chunk_rows, self._values.chunk_rows)
         self.chunk_rows = -(-chunk * self.n_rows // max(1, self._n_entries)) if chunk > 1 else 1
         self._gap = max(_GAP_ENTRIES, chunk)
+        self._bulk = open_bulk(self._indices, self._values) if self.is_packable else None
 
     def read(self, start: int, stop: int) -> RawRows:
         """Return rows `start` to `stop - 1` as the file has them."""
@@ -51,7 +53,7 @@ class CsrMatrix:
     def parts(self, rows: Ints) -> Iterator[RawPart]:
         """Yield rows, int64 ascending, in parts, each valid until this thread asks for the next."""
         begin, end = self._indptr[rows], self._indptr[rows + 1]
-        for first, last in self._stretches(begin, end):
+        for first, last in pairwise(self._stretches(begin, end).tolist()):
             low, high = int(begin[first]), int(end[last - 1])
             yield RawPart(
                 begin[first:last] - low,
@@ -60,6 +62,13 @@ class CsrMatrix:
                 _borrowed("values", self._values, low, high),
             )
 
+    def pack(self, rows: Ints, n_genes: int, space: RowSpace, row: int, entry: int) -> LargeCounts | None:
+        """Read rows into a space in one call; see `datamodules.matrix.RawReader`."""
+        if self._bulk is None:
+            return None
+        begin, end = self._indptr[rows], self._indptr[rows + 1]
+        return self._bulk.pack(begin, end, self._stretches(begin, end), n_genes, space, row, entry)
+
     def max_entries(self, rows: Ints) -> int:
         """Return the stored entries of rows."""
         return int((self._indptr[rows + 1] - self._indptr[rows]).sum())
@@ -67,7 +76,11 @@ class CsrMatrix:
     def will_need(self, rows: Ints) -> None:
         """Tell the operating system which rows are read next."""
         begin, end = self._indptr[rows], self._indptr[rows + 1]
-        for first, last in self._stretches(begin, end):
+        stretches = self._stretches(begin, end)
+        if self._bulk is not None:
+            self._bulk.will_need(begin, end, stretches)
+            return
+        for first, last in pairwise(stretches.tolist()):
             self._indices.will_need(int(begin[first]), int(end[last - 1]))
             self._values.will_need(int(begin[first]), int(end[last - 1]))
 
@@ -82,16 +95,16 @@ class CsrMatrix:
         self._indices.close()
         self._values.close()
 
-    def _stretches(self, begin: Ints, end: Ints) -> list[tuple[int, int]]:
-        """Return first row and row after the last of what is read at a time, among rows of these entries."""
+    def _stretches(self, begin: Ints, end: Ints) -> Ints:
+        """Return where what is read at a time begins among rows of these entries, int64 `[n_stretches + 1]`."""
         if not len(begin):
-            return []
+            return np.zeros(1, dtype=np.int64)
         gaps = begin[1:] - end[:-1]
         cuts = gaps > self._gap
         if end[-1] - begin[0] > _PART_ENTRIES:
             read = np.cumsum((end - begin)[1:] + np.where(cuts, 0, gaps)) + end[0] - begin[0]
             cuts |= read // _PART_ENTRIES > np.concatenate([end[:1] - begin[:1], read[:-1]]) // _PART_ENTRIES
-        return list(pairwise([0, *(np.flatnonzero(cuts) + 1).tolist(), len(begin)]))
+        return np.concatenate([[0], np.flatnonzero(cuts) + 1, [len(begin)]])
 
 
 def read_pointers(indptr: Element, indices: Element, values: Element, where: str) -> Ints:

@@ -16,7 +16,7 @@ from datamodules.csr import N_SAMPLES
 from datamodules.elements import Element
 from datamodules.pack import RawPart, is_packable
 from datamodules.scratch import SCRATCH
-from datamodules.space import Ints
+from datamodules.space import Ints, LargeCounts, RowSpace
 
 _SAMPLE_ROWS = 32
 _DENSE_BYTES = 2**25
@@ -57,6 +57,10 @@ class DenseMatrix:
             edges: Ints = np.zeros(len(stretch) + 1, dtype=np.int64)
             _without_zeros(block, edges, columns, values)
             yield RawPart(edges[:-1], edges[1:], columns[: edges[-1]], values[: edges[-1]])
+
+    def pack(self, rows: Ints, n_genes: int, space: RowSpace, row: int, entry: int) -> LargeCounts | None:  # noqa: ARG002
+        """Return None: zeros must go before rows are packed."""
+        return None
 
     def max_entries(self, rows: Ints) -> int:
         """Return the values of rows, zeros among them."""

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.bulk_read import Places
 from datamodules.chunks import Chunks, inflate
 from datamodules.scratch import SCRATCH
 
@@ -140,6 +141,21 @@ class DirectArray:
             for run in self._runs(first, last + 1):
                 offset = int(self._table.offset[run.start])
                 self._file.will_need(offset, int(self._table.n_bytes[run.start : run.stop].sum()))
+
+    @property
+    def places(self) -> Places | None:
+        """Where the entries lie; None where they must be decoded or are rows themselves."""
+        if self._chunks is not None or len(self.shape) != 1:
+            return None
+        runs = list(self._runs(0, len(self._table.offset)))
+        first = [run.start * self._table.n_rows for run in runs]
+        offset = self._table.offset[[run.start for run in runs]]
+        return Places(np.array([*first, self.shape[0]], dtype=np.int64), offset)
+
+    @property
+    def descriptor(self) -> int:
+        """The open file; arrays of one file share it."""
+        return self._file.descriptor
 
     def close(self) -> None:
         """Close the file, also for other arrays in it."""

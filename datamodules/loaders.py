@@ -47,7 +47,8 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[CellBatch]:
         first, self._first = self._first, 0
-        yield from read_batches(
+        n_batches = first
+        for batch in read_batches(
             self._files,
             self._rows,
             self._plan,
@@ -55,7 +56,11 @@ class BatchLoader:
             device=self._device,
             n_threads=self._n_threads,
             memory=self._memory,
-        )
+        ):
+            n_batches += 1
+            yield batch
+        if n_batches != len(self):
+            raise AssertionError("a rank must get as many batches as all others: as many as the plan says")
 
     def __len__(self) -> int:
         return self._plan.n_batches

@@ -64,6 +64,13 @@ class RawReader(MatrixReader, Protocol):
         """Yield rows, int64 ascending, in one or several parts, each valid until this thread asks for the next."""
         ...
 
+    def pack(self, rows: Ints, n_genes: int, space: RowSpace, row: int, entry: int) -> LargeCounts | None:
+        """Read rows, int64 ascending, into a space as `datamodules.pack.pack` does, all in one call.
+
+        None where the layout does not allow it, and where `pack` would return None: the rows are then read in parts.
+        """
+        ...
+
 
 @runtime_checkable
 class PackedReader(MatrixReader, Protocol):

@@ -19,7 +19,7 @@ _INDEX_TYPES = frozenset("ihlqIH")
 _VALUE_TYPES = frozenset("fdhilqBHI")
 """Number types (numpy's letters) that the loops are compiled for; others take the careful route."""
 
-_NOT_CANONICAL, _NO_ROOM = -1, -2
+NOT_CANONICAL = -1
 """What a compiled loop returns instead of the number of large counts."""
 
 _BLOCK = 64
@@ -68,29 +68,39 @@ def pack(part: RawPart, n_genes: int, space: RowSpace, row: int, entry: int) -> 
     LargeCounts or None
         None if a row is not canonical (columns rise, counts > 0) or a value no count; the space holds anything then.
     """
-    if row + len(part.begin) > len(space.start):
+    large = large_room(len(part.values))
+    require_room(space, row + len(part.begin), entry + int((part.end - part.begin).sum()), n_genes)
+    n_large = pack_rows(
+        part.begin, part.end, part.indices, part.values, 0, n_genes, *space.arrays, row, entry, large, 0
+    )
+    return None if n_large < 0 else noted(large, n_large)
+
+
+def require_room(space: RowSpace, n_rows: int, n_entries: int, n_genes: int) -> None:
+    """Refuse to write past the end of a space, or genes that its number type does not hold.
+
+    Raises
+    ------
+    IndexError
+        If it holds fewer rows, entries or genes.
+    """
+    if n_rows > len(space.start):
         raise IndexError("the space must hold the rows")
+    if n_entries > min(len(space.indices), len(space.counts)):
+        raise IndexError("the space must hold the entries")
     if space.indices.itemsize == 2 and n_genes > MAX_SMALL_GENES:
         raise IndexError("the space must hold the genes")
-    large = SCRATCH.take("large", 3 * len(part.values), np.int64).reshape(3, -1)
-    n_large = _pack_rows(
-        *part,
-        n_genes,
-        space.indices,
-        space.counts,
-        space.start,
-        space.length,
-        space.library_size,
-        row,
-        entry,
-        large,
-    )
-    if n_large == _NO_ROOM:
-        raise IndexError("the space must hold the entries")
-    if n_large == _NOT_CANONICAL:
-        return None
-    found = large[:, :n_large]
-    return LargeCounts(found[0] + row, found[1].copy(), found[2].astype(np.float32))
+
+
+def large_room(n: int) -> Ints:
+    """Return this thread's memory for noting `n` large counts, int64 `[3, n]`: row, offset and count."""
+    return SCRATCH.take("large", 3 * n, np.int64).reshape(3, n)
+
+
+def noted(large: Ints, n_large: int) -> LargeCounts:
+    """Return the first of the large counts that were noted."""
+    row, offset, count = large[:, :n_large]
+    return LargeCounts(row.copy(), offset.copy(), count.astype(np.float32))
 
 
 def joined(parts: list[LargeCounts]) -> LargeCounts:
@@ -137,11 +147,12 @@ _NONE = LargeCounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np
 
 
 @compiled
-def _pack_rows(
+def pack_rows(
     begin: Ints,
     end: Ints,
     indices: Values,
     values: Values,
+    base: int,
     n_genes: int,
     genes_out: Values,
     counts_out: npt.NDArray[np.uint8],
@@ -151,20 +162,21 @@ def _pack_rows(
     row: int,
     entry: int,
     large: Ints,
+    n_large: int,
 ) -> int:
-    """Return the number of large counts, `_NOT_CANONICAL` or `_NO_ROOM`."""
-    n_large = 0
+    """Pack rows and note large counts after `n_large` others; return how many there are then, or `NOT_CANONICAL`.
+
+    Row `i` owns the entries `begin[i] - base` to `end[i] - base - 1`; see `pack` for the rest. Nothing checks that
+    there is room.
+    """
     for i in range(begin.size):
-        n = end[i] - begin[i]
-        if entry + n > min(genes_out.size, counts_out.size):
-            return _NO_ROOM
-        columns, counts = indices[begin[i] : end[i]], values[begin[i] : end[i]]
+        a, b, n = begin[i] - base, end[i] - base, end[i] - begin[i]
         genes, packed = genes_out[entry : entry + n], counts_out[entry : entry + n]
-        if not _pack_columns(columns, n_genes, genes):
-            return _NOT_CANONICAL
-        total, n_large = _pack_counts(counts, packed, i, large, n_large)
+        if not _pack_columns(indices[a:b], n_genes, genes):
+            return NOT_CANONICAL
+        total, n_large = _pack_counts(values[a:b], packed, row + i, large, n_large)
         if total < 0:
-            return _NOT_CANONICAL
+            return NOT_CANONICAL
         start[row + i], length[row + i], library_size[row + i] = entry, n, total
         entry += n
     return n_large

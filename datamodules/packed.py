@@ -118,15 +118,16 @@ class PackedMatrix:
 
     def max_entries(self, rows: Ints) -> int:
         """Return the entries of rows."""
-        return sum(self._pointers.item(stop) - self._pointers.item(start) for start, stop in _runs(rows))
+        first, last = runs_of(rows).T
+        return int((self._pointers[last] - self._pointers[first]).sum())
 
     def read_packed(self, rows: Ints, space: RowSpace, row: int, entry: int) -> LargeCounts:
         """Read rows into a space; see `datamodules.store.CellStore.read_packed`."""
-        runs = _runs(rows)
+        runs = runs_of(rows)
         if (at_once := self._read_at_once(runs, space, row, entry)) is not None:
             return at_once
         found = []
-        for start, stop in runs:
+        for start, stop in runs.tolist():
             found.append(self._read(start, stop, space, row, entry))
             entry += self._pointers.item(stop) - self._pointers.item(start)
             row += stop - start
@@ -134,29 +135,27 @@ class PackedMatrix:
 
     def will_need(self, rows: Ints) -> None:
         """Tell the operating system which rows are read next."""
-        for start, stop in _runs(rows):
-            self._entries.will_need(start, stop)
+        self._entries.will_need(runs_of(rows))
 
     def close(self) -> None:
         """Close the files."""
         self._entries.close()
         self._large.close()
 
-    def _read_at_once(self, runs: list[tuple[int, int]], space: RowSpace, row: int, entry: int) -> LargeCounts | None:
+    def _read_at_once(self, runs: Ints, space: RowSpace, row: int, entry: int) -> LargeCounts | None:
         """Read plain entries of many runs in one go; None where that cannot be, or where one is damaged."""
-        if not isinstance(self._entries, PlainEntries) or space.indices.dtype != self._index_dtype or not runs:
+        if not isinstance(self._entries, PlainEntries) or space.indices.dtype != self._index_dtype:
             return None
-        places = np.array(runs, dtype=np.int64)
-        n_rows = int((places[:, 1] - places[:, 0]).sum())
-        end = entry + int((self._pointers[places[:, 1]] - self._pointers[places[:, 0]]).sum())
+        first, last = runs.T
+        n_rows = int((last - first).sum())
+        end = entry + int((self._pointers[last] - self._pointers[first]).sum())
         if row + n_rows > len(space.start) or end > min(len(space.indices), len(space.counts)):
             raise ValueError("the space must hold the rows")
-        _note_runs(
-            self._pointers, self._library_size, places, space.start, space.length, space.library_size, row, entry
-        )
-        if not self._entries.read_runs(places, space.indices[entry:end], space.counts[entry:end]):
+        of_rows = space.start, space.length, space.library_size
+        _note_runs(self._pointers, self._library_size, runs, *of_rows, row, entry)
+        if not self._entries.read_runs(runs, space.indices[entry:end], space.counts[entry:end]):
             return None
-        large = self._large.of_runs(self._pointers, places)
+        large = self._large.of_runs(self._pointers, runs)
         return None if large is None else self._checked(large, row) if len(large.row) else _NO_LARGE
 
     def _read(self, start: int, stop: int, space: RowSpace, row: int, entry: int) -> LargeCounts:
@@ -214,11 +213,3 @@ def _note_runs(
         start, stop = runs[i, 0], runs[i, 1]
         _note_rows(pointers, of_store, start, stop, starts, lengths, library_size, row, entry)
         row, entry = row + stop - start, entry + pointers[stop] - pointers[start]
-
-
-def _runs(rows: Ints) -> list[tuple[int, int]]:
-    """Return first row and row after the last of the runs of neighbours among ascending rows, mostly one."""
-    if not len(rows):
-        return []
-    first, last = rows.item(0), rows.item(-1)
-    return [(first, last + 1)] if last - first == len(rows) - 1 else runs_of(rows)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.bulk_read import read_stretches
+from datamodules.bulk_read import Places, read_stretches, will_need
 from datamodules.direct import RawFile
 from datamodules.packed_codec import Bytes, Ints, decode_counts, decode_gaps, has_fault, nibble_offset
 from datamodules.packed_part import PartInfo
@@ -32,8 +32,8 @@ class Entries(Protocol):
         """
         ...
 
-    def will_need(self, start: int, stop: int) -> None:
-        """Tell the operating system which rows are read next."""
+    def will_need(self, runs: Ints) -> None:
+        """Tell the operating system which runs of rows, int64 `[n_runs, 2]`, are read next."""
         ...
 
     def close(self) -> None:
@@ -67,11 +67,12 @@ class PlainEntries:
         genes = indices.view(self._unsigned)
         return read_stretches(*files, self._pointers[first], self._pointers[last], genes, counts, self._n_genes)
 
-    def will_need(self, start: int, stop: int) -> None:
-        """Tell the operating system which rows are read next."""
-        first, last = self._pointers.item(start), self._pointers.item(stop)
-        self._indices.will_need(first * self._dtype.itemsize, (last - first) * self._dtype.itemsize)
-        self._counts.will_need(first, last - first)
+    def will_need(self, runs: Ints) -> None:
+        """Tell the operating system which runs of rows are read next."""
+        begin, end = self._pointers[runs.T]
+        places = _from_first(self._pointers.item(-1))
+        will_need(self._indices.descriptor, places, self._dtype.itemsize, begin, end)
+        will_need(self._counts.descriptor, places, 1, begin, end)
 
     def close(self) -> None:
         """Close the files."""
@@ -107,17 +108,21 @@ class CompressedEntries:
         if not (decode_counts(pointers, first, start, nibbles, wide, count, counts) and good):
             raise damaged("a gene out of range or a count of 0", f"{self._where}, rows {start}-{stop - 1}")
 
-    def will_need(self, start: int, stop: int) -> None:
-        """Tell the operating system which rows are read next."""
-        first, last = self._pointers.item(start), self._pointers.item(stop)
-        at = nibble_offset(first, start)
-        self._gaps.will_need(first, last - first)
-        self._nibbles.will_need(at, nibble_offset(last, stop) - at)
+    def will_need(self, runs: Ints) -> None:
+        """Tell the operating system which runs of rows are read next."""
+        entries = self._pointers[runs.T]
+        will_need(self._gaps.descriptor, _from_first(self._gaps.n_bytes), 1, *entries)
+        will_need(self._nibbles.descriptor, _from_first(self._nibbles.n_bytes), 1, *nibble_offset(entries, runs.T))
 
     def close(self) -> None:
         """Close the files."""
         for file in (self._gaps, self._nibbles, self._wide_gaps, self._wide_counts):
             file.close()
+
+
+def _from_first(n: int) -> Places:
+    """Return the places of an array that begins its file."""
+    return Places(np.array([0, n], dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 
 def _entries_of(placed: Placed, pointers: Ints) -> tuple[Ints, Ints]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
 from typing import Any, NamedTuple
@@ -26,7 +27,9 @@ from schema.labels import UNLABELLED
 CPU = torch.device("cpu")
 
 _PIECES_PER_THREAD = 2
-"""Parts into which the rows of a window are dealt, per thread."""
+"""Parts into which the rows of a window are dealt, per thread, ..."""
+_PIECE_ROWS = 4096
+"""... unless they would be smaller than this: handing over work costs about as much as reading a hundred rows."""
 
 
 def read_batches(
@@ -64,13 +67,12 @@ def read_batches(
         If a file is damaged or holds what is no raw count.
     """
     memory = memory or ReadMemory(pinned=device.type == "cuda")
-    with WindowReader(files, rows, memory, n_threads=n_threads) as reader:
-        windows = (reader.read(window) for window in plan.windows(first_batch))
-        with (
-            closing(ahead(windows, 1)) as filled,
-            closing(ahead(_chained(reader.batches(window) for window in filled), 2)) as batches,
-        ):
-            yield from on_device(batches, device)
+    with (
+        WindowReader(files, rows, memory, n_threads=n_threads) as reader,
+        closing(ahead(reader.read(plan.windows(first_batch)), 1)) as filled,
+        closing(ahead(_chained(reader.batches(window) for window in filled), 2)) as batches,
+    ):
+        yield from on_device(batches, device)
 
 
 def _chained(parts: Iterator[Iterator[CellBatch]]) -> Generator[CellBatch, None, None]:
@@ -104,6 +106,15 @@ class Piece(NamedTuple):
     at_entry: int
 
 
+class Reading(NamedTuple):
+    """A window that is being read: where its rows come to lie, and for each piece the large counts to come."""
+
+    window: Window
+    chosen: list[tuple[int, Ints]]
+    space: RowSpace
+    pieces: list[Future[LargeCounts]]
+
+
 class WindowReader:
     """Reads windows and cuts batches from them; a context manager that owns threads and memory.
 
@@ -129,16 +140,29 @@ class WindowReader:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def read(self, window: Window) -> FilledWindow:
-        """Read the rows of a window."""
+    def read(self, windows: Iterator[Window]) -> Generator[FilledWindow, None, None]:
+        """Yield windows whose rows have been read; as many are begun as keep all threads at work."""
+        begun: deque[Reading] = deque()
+        for window in windows:
+            begun.append(self._begin(window))
+            while sum(len(reading.pieces) for reading in begun) > self._n_threads:
+                yield self._finish(begun.popleft())
+        while begun:
+            yield self._finish(begun.popleft())
+
+    def _begin(self, window: Window) -> Reading:
         chosen = self._chosen(window)
-        pieces, n_entries = self._pieces(chosen, -(-window.n_rows // (self._n_threads * _PIECES_PER_THREAD)))
+        most_rows = max(_PIECE_ROWS, -(-window.n_rows // (self._n_threads * _PIECES_PER_THREAD)))
+        pieces, n_entries = self._pieces(chosen, most_rows)
         direct = window.batches is None and self._exact
         space = self._space(n_entries, window.n_rows, self._memory.of_batches if direct else self._memory.of_windows)
         for piece in pieces:
             self._files[piece.file].store.will_need(piece.rows)
-        large = joined(list(self._pool.map(lambda piece: self._read(piece, space), pieces)))
-        return FilledWindow(window, space, large, self._facts(chosen))
+        return Reading(window, chosen, space, [self._pool.submit(self._read, piece, space) for piece in pieces])
+
+    def _finish(self, reading: Reading) -> FilledWindow:
+        large = joined([piece.result() for piece in reading.pieces])
+        return FilledWindow(reading.window, reading.space, large, self._facts(reading.chosen))
 
     def batches(self, filled: FilledWindow) -> Iterator[CellBatch]:
         """Yield the batches of a window that has been read."""

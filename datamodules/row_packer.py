@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 import numpy as np
 
 from datamodules.canonical import canonical_part
 from datamodules.check import CsrBlock, check_values
+from datamodules.compiled import compiled
 from datamodules.matrix import PackedReader, RawReader
 from datamodules.pack import RawPart, joined, pack
 from datamodules.space import Ints, LargeCounts, RowSpace
@@ -55,9 +55,10 @@ class RowPacker:
         if self._packed is not None and as_is:
             return self._packed.read_packed(rows, space, row, entry)
         if self._raw is not None:
+            if as_is and (large := self._raw.pack(rows, self._n_genes, space, row, entry)) is not None:
+                return large
             gene = None if as_is else self._gene(merge)
-            large = self._pack_all(self._raw.parts(rows), gene, space, row, entry)
-            if large is not None:
+            if (large := self._pack_all(self._raw.parts(rows), gene, space, row, entry)) is not None:
                 return large
         return self._pack_carefully(rows, space, row, entry, merge)
 
@@ -80,7 +81,7 @@ class RowPacker:
     def _pack_carefully(self, rows: Ints, space: RowSpace, row: int, entry: int, merge: Ints | None) -> LargeCounts:
         """Pack rows read by the careful route, which names what is wrong with them."""
         found = []
-        for start, stop in runs_of(rows):
+        for start, stop in runs_of(rows).tolist():
             block = self._read(start, stop)
             part = RawPart(block.indptr[:-1], block.indptr[1:], block.indices, block.counts)
             if merge is not None:
@@ -104,7 +105,17 @@ class RowPacker:
         return gene
 
 
-def runs_of(rows: Ints) -> list[tuple[int, int]]:
-    """Return first row and row after the last of the runs of neighbours among ascending rows."""
-    edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-    return [(int(rows[a]), int(rows[b - 1]) + 1) for a, b in pairwise(edges) if b > a]
+@compiled
+def runs_of(rows: Ints) -> Ints:
+    """Return first row and row after the last of the runs of neighbours among ascending rows, int64 `[n_runs, 2]`."""
+    n_runs = min(rows.size, 1)
+    for i in range(1, rows.size):
+        n_runs += rows[i] != rows[i - 1] + 1
+    runs = np.empty((n_runs, 2), np.int64)
+    run = -1
+    for i in range(rows.size):
+        if i == 0 or rows[i] != rows[i - 1] + 1:
+            run += 1
+            runs[run, 0] = rows[i]
+        runs[run, 1] = rows[i] + 1
+    return runs

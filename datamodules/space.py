@@ -58,6 +58,11 @@ class RowSpace:
         self.length = np.zeros(n_rows, dtype=np.int64)
         self.library_size = np.zeros(n_rows, dtype=np.float32)
 
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.uint8], Ints, Ints, npt.NDArray[np.float32]]:
+        """Indices, counts, start, length and library size, for compiled loops."""
+        return self.indices, self.counts, self.start, self.length, self.library_size
+
 
 def index_dtype(n_genes: int) -> type[np.uint16] | type[np.int32]:
     """Return the number type in which positions of the genes of a file are packed."""

@@ -14,7 +14,7 @@ from datamodules.check import RawRows
 from datamodules.csr import N_SAMPLES, CsrMatrix, read_pointers
 from datamodules.elements import Element, length
 from datamodules.pack import RawPart
-from datamodules.space import Ints
+from datamodules.space import Ints, LargeCounts, RowSpace
 from datamodules.spool import Entries, Spool
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ class SpooledMatrix:
     def parts(self, rows: Ints) -> Iterator[RawPart]:
         """Yield rows, int64 ascending, in parts, each valid until this thread asks for the next."""
         return self._by_rows().parts(rows)
+
+    def pack(self, rows: Ints, n_genes: int, space: RowSpace, row: int, entry: int) -> LargeCounts | None:
+        """Read rows into a space in one call; see `datamodules.matrix.RawReader`."""
+        return self._by_rows().pack(rows, n_genes, space, row, entry)
 
     def max_entries(self, rows: Ints) -> int:
         """Return the stored entries of rows."""

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import zarr
 
 from datamodules.csr import CsrMatrix
-from datamodules.direct import DirectArray, RawFile
+from datamodules.direct import DirectArray
 from datamodules.space import RowSpace
 from datamodules.store import open_store
 from schema.errors import InputError
@@ -366,10 +366,10 @@ def test_four_threads_fill_one_space(tmp_path, counts, kind, write_zarr):
 
 def test_neighbours_and_rows_nearby_are_read_together(tmp_path, counts, monkeypatch):
     path = write(tmp_path / "a.h5ad", sp.csr_matrix(counts))
-    rewrite(path)
-    reads, read_into = [], RawFile.read_into
+    rewrite(path, chunks=(97,), compression="gzip")
+    reads, read_into = [], DirectArray.read_into
     with open_store(path) as store:
-        monkeypatch.setattr(RawFile, "read_into", lambda self, out, at: (reads.append(at), read_into(self, out, at)))
+        monkeypatch.setattr(DirectArray, "read_into", lambda self, *to: (reads.append(to), read_into(self, *to))[1])
         unpacked(store, np.arange(N_CELLS))
         assert len(reads) == 2
         unpacked(store, np.arange(0, N_CELLS, 3))
@@ -415,5 +415,8 @@ def test_rows_beyond_two_billion_entries_are_read(tmp_path):
         (part,) = matrix.parts(rows)
         assert (part.begin.tolist(), part.end.tolist()) == ([0, 3, 3], [3, 3, 5])
         assert (part.indices.tolist(), part.values.tolist()) == ([1, 2, 3, 4, 5], [10, 20, 30, 40, 50])
+        space = RowSpace(np.zeros(5, dtype=np.uint16), np.zeros(5, dtype=np.uint8), 3)
+        assert matrix.pack(rows, 10, space, 0, 0) is not None
+        assert (space.indices.tolist(), space.counts.tolist()) == ([1, 2, 3, 4, 5], [10, 20, 30, 40, 50])
         assert matrix.read(2, 5).values.tolist() == [10, 20, 30, 40, 50]
         matrix.close()

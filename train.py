@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
 from model.bundle import Bundle, save_bundle
-from model.calibration import burden_reference, calibration_metrics, fit_temperatures
+from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.training import OptimisationConfig, TrainingModule
@@ -150,6 +150,7 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
         cells.dataset.sample_stage,
         config.optimisation,
         seed=config.seed,
+        batch_size=cells.reads.batch_size * world,
         n_steps=cells.n_training_batches(world) * config.trainer.max_epochs,
         label_counts=torch.from_numpy(cells.dataset.training_labels()),
         drawn_counts=torch.from_numpy(cells.drawn_labels()),
@@ -335,27 +336,32 @@ def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
 
 
 @torch.inference_mode()
-def validation_outputs(network: Network, cells: CellDataModule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def held_out(
+    network: Network, cells: CellDataModule, most_cells: int | None = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield logits float `[n_cells, n_leaves]`, labels and samples int64 `[n_cells]` of the validation cells."""
-    for batch in cells.validation_batches():
+    for batch in cells.validation_batches(most_cells):
         yield network(batch).logits.float(), batch.cell_type, batch.sample
 
 
+def fitted_temperatures(network: Network, cells: CellDataModule, tree: LabelTree) -> Tensor:
+    """Return the temperatures that suit the validation donors; 1 without any."""
+    some = list(held_out(network, cells, MOST_CELLS))
+    if not some:
+        return torch.ones(tree.n_levels)
+    logits, label, _ = (torch.cat(column) for column in zip(*some, strict=True))
+    return fit_temperatures(logits, label, tree)
+
+
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
-    """Fit temperatures on the validation donors and return the bundle."""
+    """Fit temperatures on the validation donors, check them there, and return the bundle."""
     tree, ontology = LabelTree(cells.dataset.ontology), cells.dataset.ontology
-    parts = list(validation_outputs(network, cells))
-    temperatures = torch.ones(tree.n_levels)
-    metrics: dict[str, float] = {}
-    reference: dict[str, list[float]] = {"sensitivity": [], "false_positive": []}
-    if parts:
-        logits, label, sample = (torch.cat(column) for column in zip(*parts, strict=True))
-        temperatures = fit_temperatures(logits, label, tree)
-        node = tree.node_log_probabilities(logits, temperatures).exp()
-        metrics = calibration_metrics(node, label, ontology)
-        donors = cells.dataset.samples["donor_id"].astype("category")
-        donor = torch.from_numpy(donors.cat.codes.to_numpy(dtype=np.int64))
-        reference = burden_reference(node, label, donor[sample], ontology)
+    temperatures = fitted_temperatures(network, cells, tree)
+    donors = cells.dataset.samples["donor_id"].astype("category").cat
+    donor = torch.from_numpy(donors.codes.to_numpy(dtype=np.int64))
+    check = CalibrationCheck(ontology, len(donors.categories))
+    for logits, label, sample in held_out(network, cells):
+        check.update(tree.node_log_probabilities(logits, temperatures).exp(), label, donor[sample])
     counts = cells.dataset.training_labels()
     return Bundle(
         network=network,
@@ -364,10 +370,10 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         scale=cells.dataset.scale,
         vocabulary=cells.dataset.vocabulary,
         temperatures=temperatures,
-        reference=reference,
+        reference=check.reference(),
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
         training_prior=leaf_prior(torch.from_numpy(counts), ontology),
-        metrics=metrics,
+        metrics=check.metrics(),
         provenance=provenance(cells, config),
     )
 
@@ -378,6 +384,7 @@ def provenance(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
         "seed": config.seed,
         "program": describe_program(),
         "config": plain_options(config),
+        "chosen": asdict(cells.reads),
         "data": [file.store.fingerprint() for file in cells.dataset.files],
         "samples": {str(name): int(n) for name, n in cells.dataset.samples["split"].value_counts().items()},
     }

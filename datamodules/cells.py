@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from datamodules.buffers import ReadMemory
 from datamodules.data_config import DataConfig
 from datamodules.dataset import Dataset, Split, open_dataset
-from datamodules.draw import label_weights, usual_batch_size
+from datamodules.draw import drawn_rows, label_weights, usual_batch_size
 from datamodules.loaders import BatchLoader
 from datamodules.mixing import LIMIT, choose_sizes, expected_mixing
 from datamodules.order import BagPlan, Plan, ReadSizes, SequentialPlan, Share, ShuffledPlan
@@ -91,10 +91,12 @@ class CellDataModule(pl.LightningDataModule):
         sizes, size = self.dataset.n_rows("val"), self.data.eval_batch_size
         return self._loader("val", SequentialPlan(sizes, size, rank=self._rank, world=self._world))
 
-    def validation_batches(self) -> Iterator[CellBatch]:
-        """Yield all validation cells once, in file order, in host memory."""
-        plan = SequentialPlan(self.dataset.n_rows("val"), self.data.eval_batch_size)
-        return read_batches(self.dataset.files, self.dataset.rows["val"], plan, n_threads=self._n_threads)
+    def validation_batches(self, most_cells: int | None = None) -> Iterator[CellBatch]:
+        """Yield validation cells in file order, in host memory: each once, or so many of them, drawn at random."""
+        rows = self.dataset.rows["val"]
+        rows = rows if most_cells is None else drawn_rows(rows, most_cells, self.seed)
+        plan = SequentialPlan([len(part) for part in rows], self.data.eval_batch_size)
+        return read_batches(self.dataset.files, rows, plan, n_threads=self._n_threads)
 
     def training_plan(self, share: Share) -> ShuffledPlan:
         """Return the plan of one rank and epoch."""

@@ -17,7 +17,7 @@ from datamodules.columns import pick_column
 from datamodules.data_config import DataConfig
 from datamodules.draw import evenly_spread
 from datamodules.files import expand_files, require_rows
-from datamodules.order import Ints, SampleRows
+from datamodules.order import Ints, Rows, SampleRows, narrow
 from datamodules.samples import sample_table
 from datamodules.sources import SourceFile
 from datamodules.splits import SplitConfig, as_names, split_donors
@@ -47,7 +47,7 @@ class Dataset:
     files
         The files as the reader sees them.
     rows
-        For each split and file the rows, int64, ascending.
+        For each split and file the rows, ascending; int32 where they fit, because they stay in memory.
     vocabulary, gene_mean
         Genes of the network and their mean expression in the training cells, float32 `[n_genes]`.
     """
@@ -57,7 +57,7 @@ class Dataset:
     species: str
     samples: pd.DataFrame
     files: tuple[SourceFile, ...]
-    rows: dict[Split, list[Ints]]
+    rows: dict[Split, list[Rows]]
     vocabulary: GeneVocabulary
     gene_mean: npt.NDArray[np.float32]
 
@@ -92,7 +92,7 @@ class Dataset:
         found = []
         for number, (file, rows) in enumerate(zip(self.files, self.rows["train"], strict=True)):
             sample = file.sample[rows]
-            order = np.argsort(sample, kind="stable")
+            order = narrow(np.argsort(sample, kind="stable"))
             edges = np.searchsorted(sample[order], np.arange(len(known) + 1))
             run = run_rows if file.store.kind == "packed" else 1
             here = np.flatnonzero(known & (np.diff(edges) > 0))
@@ -156,7 +156,7 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
         species=species,
         samples=samples,
         files=files,
-        rows=rows,
+        rows={name: [narrow(part) for part in parts] for name, parts in rows.items()},
         vocabulary=vocabulary,
         gene_mean=gene_mean,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.order import Ints
+from datamodules.order import Ints, Rows
 from schema.labels import UNLABELLED
 
 _STEPS = 128
@@ -61,3 +61,23 @@ def evenly_spread(rows: Ints, share: float) -> Ints:
     at = (starts[:, None] + np.arange(_RUN)).ravel()
     spread: Ints = rows[at[at < len(rows)]]
     return spread
+
+
+def drawn_rows(rows: Sequence[Rows], most: int, seed: int) -> list[Rows]:
+    """Return at most so many rows of all files together, drawn at random, in their order.
+
+    Parameters
+    ----------
+    rows
+        For each file its rows, ascending.
+    most
+        Rows wanted; all are returned where there are no more.
+    seed
+        Seed of the draw.
+    """
+    edges = np.cumsum([0, *(len(part) for part in rows)])
+    if edges[-1] <= most:
+        return list(rows)
+    drawn = np.sort(np.random.default_rng(seed).choice(edges[-1], size=most, replace=False))
+    cuts = np.searchsorted(drawn, edges)
+    return [part[drawn[cuts[i] : cuts[i + 1]] - edges[i]] for i, part in enumerate(rows)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from datamodules.buffers import ReadMemory
-from datamodules.order import Ints, Plan
+from datamodules.order import Plan, Rows
 from datamodules.read import read_batches
 from datamodules.sources import SourceFile
 from schema.batch import CellBatch
@@ -33,7 +33,7 @@ class BatchLoader:
     def __init__(
         self,
         files: Sequence[SourceFile],
-        rows: Sequence[Ints],
+        rows: Sequence[Rows],
         plan: Plan,
         *,
         device: torch.device,

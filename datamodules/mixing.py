@@ -16,10 +16,10 @@ LIMIT = 1.5
 _SEEN_BLOCKS = 20_000
 """Blocks looked at, evenly spread, so that the cost does not grow with the files."""
 
-_UNSORTED = ((32, 16_384), (32, 32_768), (16, 32_768), (16, 65_536), (8, 65_536))
+_UNSORTED = ((32, 4_096), (32, 8_192), (32, 16_384), (32, 32_768), (16, 32_768), (16, 65_536), (8, 65_536))
 """Block and window rows tried for files in any order, cheapest first."""
 
-_IN_CHUNKS = ((64, 16_384), (64, 32_768), (64, 65_536), (32, 65_536), (16, 65_536), (8, 65_536))
+_IN_CHUNKS = ((64, 8_192), (64, 16_384), (64, 32_768), (64, 65_536), (32, 65_536), (16, 65_536), (8, 65_536))
 """The same for files whose entries are stored in compressed chunks, of which small blocks would decode more."""
 
 _SHUFFLED_BLOCKS = (64, 32, 16)

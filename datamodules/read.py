@@ -17,7 +17,7 @@ from torch import Tensor
 
 from datamodules.ahead import ahead, on_device
 from datamodules.buffers import Buffers, ReadMemory
-from datamodules.order import Ints, Plan, Window
+from datamodules.order import Ints, Plan, Rows, Window
 from datamodules.pack import gather, joined
 from datamodules.sources import GeneTables, SourceFile
 from datamodules.space import LargeCounts, RowSpace, index_dtype
@@ -34,7 +34,7 @@ _PIECE_ROWS = 4096
 
 def read_batches(
     files: Sequence[SourceFile],
-    rows: Sequence[Ints],
+    rows: Sequence[Rows],
     plan: Plan,
     *,
     first_batch: int = 0,
@@ -49,7 +49,7 @@ def read_batches(
     files
         The files of the run.
     rows
-        For each file the rows it is used with, int64, ascending: row of the file by position of the plan.
+        For each file the rows it is used with, ascending: row of the file by position of the plan.
     plan
         What is read in which order.
     first_batch
@@ -125,7 +125,7 @@ class WindowReader:
     """
 
     def __init__(
-        self, files: Sequence[SourceFile], rows: Sequence[Ints], memory: ReadMemory, *, n_threads: int = 0
+        self, files: Sequence[SourceFile], rows: Sequence[Rows], memory: ReadMemory, *, n_threads: int = 0
     ) -> None:
         self._files, self._rows, self._tables = files, rows, GeneTables.of(files)
         self._n_threads = n_threads or min(8, len(os.sched_getaffinity(0)))
@@ -185,7 +185,8 @@ class WindowReader:
         found = []
         for file in np.unique(window.blocks[:, 0]).tolist():
             here = window.blocks[window.blocks[:, 0] == file]
-            found.append((file, np.concatenate([self._rows[file][start:stop] for _, start, stop in here.tolist()])))
+            parts = [self._rows[file][start:stop] for _, start, stop in here.tolist()]
+            found.append((file, np.concatenate(parts, dtype=np.int64)))
         return found
 
     def _pieces(self, chosen: Sequence[tuple[int, Ints]], most_rows: int) -> tuple[list[Piece], int]:

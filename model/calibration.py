@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from model.tree import LabelTree
-from schema.labels import UNLABELLED, CellOntology
+from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
+
+MOST_CELLS = 8192
+"""Held-out cells on which temperatures are fitted: a few numbers need no more, and memory stays flat."""
 
 _LOG_BOUND = 2.5
 
@@ -47,108 +50,130 @@ def fit_temperatures(logits: Tensor, label: Tensor, tree: LabelTree) -> Tensor:
     return log_temperature.detach().clamp(-_LOG_BOUND, _LOG_BOUND).exp()
 
 
-def expected_calibration_error(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> float:
-    """Return the mean gap between confidence and accuracy over equal-width bins, weighted by cells (Guo et al. 2017).
+class Reliability:
+    """Confidences beside what came true, in bins of equal width, added up batch by batch.
 
-    Parameters
+    Attributes
     ----------
-    confidence
-        float `[n_cells]`, probability of the called type.
-    correct
-        bool `[n_cells]`.
-    n_bins
-        Number of bins on 0 to 1.
-    """
-    if not len(confidence):
-        return float("nan")
-    bins = (confidence * n_bins).long().clamp_max(n_bins - 1)
-    gap = torch.zeros(n_bins, dtype=torch.float64).index_add(0, bins, confidence.double() - correct.double())
-    return float(gap.abs().sum() / len(confidence))
-
-
-def neutrophil_reference(
-    probability: Tensor, label_is_neutrophil: Tensor, donor: Tensor, n_donors: int
-) -> tuple[Tensor, Tensor]:
-    """Return each donor's mean neutrophil probability among its neutrophils and among its other cells.
-
-    Parameters
-    ----------
-    probability
-        float `[n_cells]`, calibrated neutrophil probability of cells in the burden's denominator.
-    label_is_neutrophil
-        bool `[n_cells]`.
-    donor
-        int64 `[n_cells]`, 0 <= donor < n_donors.
-
-    Returns
-    -------
-    tuple
-        sensitivity and false positive rate, float64 `[n_donors]`; NaN where a donor has no such cells.
+    bins
+        float64 `[3, n_bins]`: cells, sum of their confidences, and how many were right.
     """
 
-    def mean_over(cells: Tensor) -> Tensor:
-        zeros = torch.zeros(n_donors, dtype=torch.float64)
-        total = zeros.index_add(0, donor[cells], probability[cells].double())
-        return total / zeros.index_add(0, donor[cells], torch.ones(int(cells.sum()), dtype=torch.float64))
+    def __init__(self, n_bins: int = 15) -> None:
+        self.bins = torch.zeros(3, n_bins, dtype=torch.float64)
 
-    return mean_over(label_is_neutrophil), mean_over(~label_is_neutrophil)
+    def update(self, confidence: Tensor, correct: Tensor) -> None:
+        """Add cells: probability of the called class, float `[n_cells]`, and whether it was right, bool `[n_cells]`."""
+        n_bins = self.bins.shape[1]
+        place = (confidence * n_bins).long().clamp_max(n_bins - 1)
+        self.bins.index_add_(1, place, torch.stack([torch.ones_like(confidence), confidence, correct]).double())
+
+    @property
+    def n_cells(self) -> int:
+        """Cells so far."""
+        return int(self.bins[0].sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of cells that were right; NaN without any."""
+        return float(self.bins[2].sum() / self.bins[0].sum())
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean gap between confidence and accuracy, weighted by cells (Guo et al. 2017)."""
+        return float((self.bins[1] - self.bins[2]).abs().sum() / self.bins[0].sum())
 
 
-def calibration_metrics(node: Tensor, label: Tensor, ontology: CellOntology) -> dict[str, float]:
-    """Return accuracy and expected calibration error of the called type (level 2) on held-out donors.
+class CalibrationCheck:
+    """What calibrated probabilities are worth on held-out donors, added up batch by batch in flat memory.
 
     Parameters
     ----------
-    node
-        float `[n_cells, n_nodes]`, calibrated probability of each node.
-    label
-        int64 `[n_cells]`, node index or UNLABELLED.
     ontology
         Label tree.
+    n_donors
+        Donors, numbered from 0.
 
-    Returns
-    -------
-    dict
-        By name; empty where no cell is labelled at level 2 or below.
+    Attributes
+    ----------
+    levels
+        Reliability of the most probable node at each level of the tree, level 1 first; cells count whose label says
+        which node of that level it is.
     """
-    types = torch.from_numpy(ontology.nodes_at(2))
-    truth = torch.from_numpy(np.append(ontology.ancestor_at(2), UNLABELLED))[label]
-    known = truth != UNLABELLED
-    if not bool(known.any()):
-        return {}
-    confidence, called = node[known][:, types].max(dim=1)
-    correct = types[called] == truth[known]
-    return {
-        "val/cell_type/accuracy_calibrated": float(correct.float().mean()),
-        "val/cell_type/ece": expected_calibration_error(confidence, correct),
-    }
+
+    def __init__(self, ontology: CellOntology, n_donors: int) -> None:
+        levels = range(1, int(ontology.levels.max()) + 1)
+        self.levels = [Reliability() for _ in levels]
+        self._nodes = [torch.from_numpy(ontology.nodes_at(level)) for level in levels]
+        unlabelled = [UNLABELLED]  # what the label -1 picks
+        self._truth = [torch.from_numpy(np.append(ontology.ancestor_at(level), unlabelled)) for level in levels]
+        self._neutrophil = _NeutrophilShare(ontology, n_donors)
+
+    def update(self, node: Tensor, label: Tensor, donor: Tensor) -> None:
+        """Add cells.
+
+        Parameters
+        ----------
+        node
+            float `[n_cells, n_nodes]`, calibrated probability of each node.
+        label
+            int64 `[n_cells]`, node index or UNLABELLED.
+        donor
+            int64 `[n_cells]`.
+        """
+        for reliability, nodes, truth in zip(self.levels, self._nodes, self._truth, strict=True):
+            known = truth[label] != UNLABELLED
+            confidence, called = node[known][:, nodes].max(dim=1)
+            reliability.update(confidence, nodes[called] == truth[label][known])
+        self._neutrophil.update(node, label, donor)
+
+    def metrics(self) -> dict[str, float]:
+        """Return accuracy of the called type (level 2) and expected calibration error of every level, by name."""
+        found = {
+            f"val/level_{level}/ece": reliability.error
+            for level, reliability in enumerate(self.levels, start=1)
+            if reliability.n_cells
+        }
+        types = self.levels[TYPE_LEVEL - 1] if len(self.levels) >= TYPE_LEVEL else self.levels[-1]
+        if types.n_cells:
+            found |= {"val/cell_type/accuracy_calibrated": types.accuracy, "val/cell_type/ece": types.error}
+        return found
+
+    def reference(self) -> dict[str, list[float]]:
+        """Return what each donor says of neutrophils found and missed, among the cells that the burden counts.
+
+        Returns
+        -------
+        dict
+            "sensitivity" and "false_positive": mean neutrophil probability of a donor's neutrophils and of its other
+            cells, one value per donor that has cells of either kind; NaN where it has none of the kind.
+        """
+        return self._neutrophil.by_donor()
 
 
-def burden_reference(node: Tensor, label: Tensor, donor: Tensor, ontology: CellOntology) -> dict[str, list[float]]:
-    """Return what each held-out donor says of neutrophils found and missed, among the cells that the burden counts.
+class _NeutrophilShare:
+    """Mean neutrophil probability by donor, of neutrophils and of other cells that the burden counts.
 
     Cells whose label leaves open whether they are neutrophils ("myeloid"), or that the burden does not count, stay out.
-
-    Parameters
-    ----------
-    node, label, ontology
-        As for `calibration_metrics`.
-    donor
-        int64 `[n_cells]`.
-
-    Returns
-    -------
-    dict
-        "sensitivity" and "false_positive", one value per donor (see `neutrophil_reference`).
     """
-    below, roles = ontology.leaves_below, ontology.roles
-    neutrophil_leaves, outside_leaves = ontology.below(roles.neutrophil), ontology.below(*roles.outside_denominator)
-    is_neutrophil = torch.from_numpy(~(below & ~neutrophil_leaves).any(axis=1))
-    is_other = torch.from_numpy(~(below & (neutrophil_leaves | outside_leaves)).any(axis=1))
-    use = (label != UNLABELLED) & (is_neutrophil | is_other)[label]
-    outside = [ontology.index_by_id[name] for name in roles.outside_denominator]
-    counted = (1 - node[:, outside].sum(dim=1)).clamp_min(1e-6)
-    share = (node[:, ontology.index_by_id[roles.neutrophil]] / counted).clamp_max(1.0)
-    donors, position = torch.unique(donor[use], return_inverse=True)
-    sensitivity, false_positive = neutrophil_reference(share[use], is_neutrophil[label[use]], position, len(donors))
-    return {"sensitivity": sensitivity.tolist(), "false_positive": false_positive.tolist()}
+
+    def __init__(self, ontology: CellOntology, n_donors: int) -> None:
+        below, roles = ontology.leaves_below, ontology.roles
+        neutrophil, outside = ontology.below(roles.neutrophil), ontology.below(*roles.outside_denominator)
+        self._is_neutrophil = torch.from_numpy(~(below & ~neutrophil).any(axis=1))
+        self._is_other = torch.from_numpy(~(below & (neutrophil | outside)).any(axis=1))
+        self._node = ontology.index_by_id[roles.neutrophil]
+        self._outside = [ontology.index_by_id[name] for name in roles.outside_denominator]
+        self._sums = torch.zeros(2, 2 * n_donors, dtype=torch.float64)  # cells, probability; others, then neutrophils
+
+    def update(self, node: Tensor, label: Tensor, donor: Tensor) -> None:
+        use = (label != UNLABELLED) & (self._is_neutrophil | self._is_other)[label]
+        counted = (1 - node[:, self._outside].sum(dim=1)).clamp_min(1e-6)
+        share = (node[:, self._node] / counted).clamp_max(1.0)[use].double()
+        place = donor[use] + self._is_neutrophil[label[use]] * (self._sums.shape[1] // 2)
+        self._sums.index_add_(1, place, torch.stack([torch.ones_like(share), share]))
+
+    def by_donor(self) -> dict[str, list[float]]:
+        others, neutrophils = (self._sums[1] / self._sums[0]).chunk(2)
+        seen = ~(others.isnan() & neutrophils.isnan())
+        return {"sensitivity": neutrophils[seen].tolist(), "false_positive": others[seen].tolist()}

@@ -9,9 +9,7 @@ from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassCohenKappa
 
 from model.tree import LabelTree
-from schema.labels import UNLABELLED, CellOntology
-
-TYPE_LEVEL = 2
+from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
 
 
 class Confusion(Metric):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,13 +23,21 @@ from schema.batch import PADDING, CellBatch
 from schema.errors import UsageError
 from schema.labels import CellOntology
 
+REFERENCE_RATE, REFERENCE_BATCH = 1e-3, 512
+"""Peak learning rate, and the cells per step at which it suits (docs/results/batch_size.md)."""
+
+
+def usual_learning_rate(batch_size: int) -> float:
+    """Return the peak learning rate for a number of cells per step, over all ranks: with its square root."""
+    return REFERENCE_RATE * math.sqrt(batch_size / REFERENCE_BATCH)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimisationConfig:
     """How the network is trained."""
 
-    learning_rate: float = 1e-3
-    """Peak learning rate of encoder and cell type head (one cycle)."""
+    learning_rate: float | None = None
+    """Peak learning rate of encoder and cell type head (one cycle); None = 1e-3 * sqrt(cells per step / 512)."""
     stage_learning_rate: float = 5e-3
     """Peak learning rate of the stage head."""
     weight_decay: float = 1e-2
@@ -53,7 +62,8 @@ class OptimisationConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         thins = 0 <= self.thin_share <= 1 and 0 < self.thin_min <= self.thin_max
-        if not thins or min(self.learning_rate, self.stage_learning_rate) <= 0 or self.logit_adjustment < 0:
+        rates = (self.stage_learning_rate, *(() if self.learning_rate is None else (self.learning_rate,)))
+        if not thins or min(rates) <= 0 or self.logit_adjustment < 0:
             raise UsageError(
                 "0 <= thin_share <= 1, 0 < thin_min <= thin_max, learning rates > 0 and logit_adjustment >= 0",
                 got=str(self),
@@ -77,6 +87,8 @@ class TrainingModule(pl.LightningModule):
         Optimisation.
     seed
         Seed of dropout and thinning, >= 0.
+    batch_size
+        Cells of an optimiser step, over all ranks.
     n_steps
         Optimiser steps of the whole training: batches of an epoch on one rank, times epochs. Lightning's own estimate
         would ask for the loaders before it has restored their state.
@@ -98,6 +110,7 @@ class TrainingModule(pl.LightningModule):
         config: OptimisationConfig,
         *,
         seed: int,
+        batch_size: int,
         n_steps: int,
         label_counts: Tensor,
         drawn_counts: Tensor | None = None,
@@ -105,6 +118,7 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.network, self.config = network, config
         self.seed, self.n_steps = seed, n_steps
+        self.learning_rate = config.learning_rate or usual_learning_rate(batch_size)
         log_prior = log_adjustment(label_counts, ontology)
         log_drawn = log_prior if drawn_counts is None else log_adjustment(drawn_counts, ontology)
         network.cell_type_head.adjust(log_prior, config.logit_adjustment)
@@ -180,11 +194,11 @@ class TrainingModule(pl.LightningModule):
         body = [p for p in self.network.parameters() if id(p) not in of_head]
         config = self.config
         groups = [{"params": body, "weight_decay": config.weight_decay}]
-        rates = [config.learning_rate]
+        rates = [self.learning_rate]
         if head:
             groups.append({"params": head, "weight_decay": config.stage_weight_decay})
             rates.append(config.stage_learning_rate)
-        optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
+        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rates, total_steps=max(2, self.n_steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from schema.labels import CellOntology
 
+_LEAST_WEIGHT = 1e-300
+"""Of a leaf beside the most probable one, so that its logarithm is finite."""
+
 
 class LabelTree(nn.Module):
     """The shape of a label tree as tensors, and the arithmetic on it.
@@ -27,6 +30,7 @@ class LabelTree(nn.Module):
     lineage: Tensor
     levels: Tensor
     leaves: Tensor
+    place_in_groups: Tensor
 
     def __init__(self, ontology: CellOntology) -> None:
         super().__init__()
@@ -44,11 +48,18 @@ class LabelTree(nn.Module):
         self.register_buffer("lineage", lineage, persistent=False)
         self.register_buffer("leaves", torch.from_numpy(ontology.leaves), persistent=False)
         self.siblings = [np.flatnonzero(ontology.parents == p).tolist() for p in np.unique(ontology.parents)]
+        place = torch.from_numpy(np.argsort(np.concatenate(self.siblings)))
+        self.register_buffer("place_in_groups", place, persistent=False)
 
     def node_scores(self, logits: Tensor) -> Tensor:
-        """Return the log-sum-exp of the leaves below each node, float `[n_cells, n_nodes]`, from leaf logits."""
-        spread = logits[:, None, :].masked_fill(~self.below, -torch.inf)
-        return torch.logsumexp(spread, dim=2)
+        """Return the log-sum-exp of the leaves below each node, float `[n_cells, n_nodes]`, from leaf logits.
+
+        Summed in 64 bits, where no leaf is lost beside one whose logit is hundreds higher.
+        """
+        wide = logits.double()
+        highest = wide.amax(dim=1, keepdim=True)
+        weight = (wide - highest).exp().clamp_min(_LEAST_WEIGHT)
+        return ((weight @ self.below.T.double()).log() + highest).to(logits.dtype)
 
     def conditional(self, scores: Tensor, temperatures: Tensor) -> Tensor:
         """Return log P(node | parent) under one temperature per level, float `[n_cells, n_nodes]`.
@@ -61,10 +72,8 @@ class LabelTree(nn.Module):
             float `[n_levels]`, > 0; 1 leaves the softmax as trained.
         """
         cooled = scores / temperatures[self.levels - 1]
-        result = torch.empty_like(cooled)
-        for group in self.siblings:
-            result[:, group] = torch.log_softmax(cooled[:, group], dim=1)
-        return result
+        by_group = torch.cat([torch.log_softmax(cooled[:, group], dim=1) for group in self.siblings], dim=1)
+        return by_group.index_select(1, self.place_in_groups)
 
     def node_log_probabilities(self, logits: Tensor, temperatures: Tensor) -> Tensor:
         """Return log P(node), float `[n_cells, n_nodes]`; children sum to their parent, level 1 sums to 1."""

@@ -18,6 +18,9 @@ from schema.names import nearest_names, normalise_name
 UNLABELLED = -1
 """Code of a cell whose type is not known."""
 
+TYPE_LEVEL = 2
+"""Level of the label tree at which a cell's type is called."""
+
 DEFAULT_ONTOLOGY = Path(__file__).with_name("cell_ontology.yaml")
 
 

@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from schema.labels import CellOntology
-
-TYPE_LEVEL = 2
-"""Level of the label tree at which a cell's type is called."""
+from schema.labels import TYPE_LEVEL, CellOntology
 
 NO_CALL = -1
 """Code of a cell without any count (type), or of a cell not called a neutrophil (state)."""
@@ -80,6 +77,9 @@ def join_calls(blocks: list[CellCalls]) -> CellCalls:
 
 
 def _categories(codes: npt.NDArray[np.int16], names: list[str], no_call: str) -> pd.Categorical:
-    """Return names by code; NO_CALL, the last position, becomes `no_call`."""
-    values = np.array([*names, no_call], dtype=object)[codes]
-    return pd.Categorical(values, categories=list(dict.fromkeys([*names, no_call]))).remove_unused_categories()
+    """Return names by code; NO_CALL, the last position, becomes `no_call`. Several codes may have one name."""
+    used, place = np.unique(codes, return_inverse=True)
+    of_used = [[*names, no_call][code] for code in used]
+    categories = [name for name in dict.fromkeys([*names, no_call]) if name in of_used]
+    code_of = np.array([categories.index(name) for name in of_used], dtype=np.int16)
+    return pd.Categorical.from_codes(code_of[place], categories=pd.Index(categories, dtype=object))

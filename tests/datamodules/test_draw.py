@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datamodules.draw import evenly_spread, label_weights, usual_batch_size
+from datamodules.draw import drawn_rows, evenly_spread, label_weights, usual_batch_size
 
 
 def test_balance_one_gives_every_label_the_same_total():
@@ -39,3 +39,20 @@ def test_a_spread_of_all_is_all():
 @pytest.mark.parametrize(("n_cells", "size"), [(0, 128), (20_000, 128), (60_000, 256), (1_000_000, 4096)])
 def test_the_usual_batch_size_grows_with_the_cells(n_cells, size):
     assert usual_batch_size(n_cells) == size
+
+
+def test_rows_drawn_at_random_are_some_of_all_files_in_order():
+    rows = [np.arange(0, 600, 2), np.arange(0), np.arange(1000, 1100)]
+    drawn = drawn_rows(rows, 200, seed=0)
+    assert [len(part) for part in drawn][1] == 0
+    assert sum(len(part) for part in drawn) == 200
+    for part, of_file in zip(drawn, rows, strict=True):
+        assert set(part) <= set(of_file)
+        assert (np.diff(part) > 0).all()
+    assert 120 < len(drawn[0]) < 180  # 150 expected
+    assert 0 < (drawn[0] % 6 == 0).mean() < 0.5  # no stride in step with the rows
+
+
+def test_few_rows_are_all_drawn():
+    rows = [np.arange(3), np.arange(2)]
+    assert [part.tolist() for part in drawn_rows(rows, 5, seed=0)] == [[0, 1, 2], [0, 1]]

@@ -1,9 +1,17 @@
 import math
 
+import pytest
 import torch
 
-from model.calibration import expected_calibration_error, fit_temperatures, neutrophil_reference
+from model.calibration import CalibrationCheck, Reliability, fit_temperatures
 from model.tree import LabelTree
+from schema.labels import UNLABELLED
+
+
+def reliability_of(confidence, correct, **options):
+    found = Reliability(**options)
+    found.update(confidence, correct)
+    return found
 
 
 def test_the_temperatures_that_made_the_labels_are_found(ontology):
@@ -16,9 +24,9 @@ def test_the_temperatures_that_made_the_labels_are_found(ontology):
     fitted = fit_temperatures(logits, tree.leaves[leaf], tree)
     assert torch.allclose(fitted, torch.tensor([2.0, 1.5, 0.7]), rtol=0.1)
     confidence, called = tree.leaf_probabilities(logits, fitted).max(1)
-    assert expected_calibration_error(confidence, called == leaf) < 0.03
+    assert reliability_of(confidence, called == leaf).error < 0.03
     overconfident, called = tree.leaf_probabilities(logits, torch.ones(3)).max(1)
-    assert expected_calibration_error(overconfident, called == leaf) > 0.1
+    assert reliability_of(overconfident, called == leaf).error > 0.1
 
 
 def test_without_labels_the_temperatures_are_one(ontology):
@@ -27,16 +35,77 @@ def test_without_labels_the_temperatures_are_one(ontology):
 
 
 def test_calibration_error_by_hand():
-    confidence = torch.tensor([0.9, 0.9, 0.6, 0.6])
-    correct = torch.tensor([True, True, True, False])
-    assert math.isclose(expected_calibration_error(confidence, correct, n_bins=10), (0.2 + 0.2) / 4, abs_tol=1e-6)
-    assert math.isnan(expected_calibration_error(torch.tensor([]), torch.tensor([], dtype=torch.bool)))
+    found = Reliability(n_bins=10)
+    found.update(torch.tensor([0.9, 0.6]), torch.tensor([True, True]))
+    found.update(torch.tensor([0.9, 0.6, 1.0]), torch.tensor([True, False, True]))
+    assert found.error == pytest.approx((0.2 + 0.2) / 5, abs=1e-6)
+    assert found.accuracy == 0.8
+    assert found.bins[0].tolist() == [0, 0, 0, 0, 0, 0, 2, 0, 0, 3]
+    assert math.isnan(Reliability().error)
 
 
-def test_the_reference_is_a_mean_per_donor():
-    probability = torch.tensor([0.9, 0.7, 0.1, 0.3, 0.2])
-    is_neutrophil = torch.tensor([True, True, False, False, False])
-    sensitivity, false_positive = neutrophil_reference(probability, is_neutrophil, torch.tensor([0, 0, 0, 1, 1]), 2)
-    assert torch.allclose(sensitivity[:1], torch.tensor([0.8], dtype=torch.float64), atol=1e-6)
-    assert math.isnan(float(sensitivity[1]))
-    assert torch.allclose(false_positive, torch.tensor([0.1, 0.25], dtype=torch.float64), atol=1e-6)
+@pytest.fixture
+def check(ontology):
+    """Return a check of five cells of two donors, and their probabilities by node id."""
+    found = CalibrationCheck(ontology, 3)
+    leaf = {ontology.nodes[node].id: column for column, node in enumerate(ontology.leaves)}
+
+    def add(rows):
+        """Add cells given as (label, donor, {leaf: probability})."""
+        tree = LabelTree(ontology)
+        probabilities = torch.zeros(len(rows), len(leaf))
+        for row, (_, _, of_leaf) in enumerate(rows):
+            for name, value in of_leaf.items():
+                probabilities[row, leaf[name]] = value
+        label = [UNLABELLED if name is None else ontology.index_by_id[name] for name, _, _ in rows]
+        donor = torch.tensor([donor for _, donor, _ in rows])
+        found.update(probabilities @ tree.below.float().T, torch.tensor(label), donor)
+        return found
+
+    return add
+
+
+def test_the_reference_is_a_mean_per_donor_of_what_the_burden_counts(check):
+    found = check(
+        [
+            ("N_MAT", 0, {"N_MAT": 0.9, "MONO": 0.1}),
+            ("N_ANG", 0, {"N_ISG": 0.7, "MONO": 0.3}),
+            ("MONO", 0, {"N_MAT": 0.05, "MONO": 0.45, "ERY": 0.5}),
+            ("MONO", 1, {"N_MAT": 0.3, "MONO": 0.7}),
+            ("L1_MYE", 1, {"N_MAT": 1.0}),
+            ("ERY", 1, {"N_MAT": 1.0}),
+            (None, 1, {"N_MAT": 1.0}),
+        ]
+    )
+    found = check([("MONO", 1, {"N_MAT": 0.2, "MONO": 0.8})])
+    reference = found.reference()
+    assert reference["sensitivity"] == pytest.approx([0.8, math.nan], nan_ok=True)
+    assert reference["false_positive"] == pytest.approx([0.1, 0.25])
+
+
+def test_each_level_counts_the_cells_whose_label_says_it(check):
+    found = check(
+        [
+            ("L1_MYE", 0, {"MONO": 0.6, "N_MAT": 0.4}),  # lineage right, probability 1
+            ("MONO", 0, {"MONO": 0.6, "N_MAT": 0.2, "N_ANG": 0.2}),  # right at 1 (1.0), at 2 and 3 (0.6)
+            ("N_MAT", 0, {"T_CD4": 0.1, "N_ANG": 0.5, "N_MAT": 0.4}),  # right at 1 and 2 (0.9), wrong at 3 (0.5)
+            (None, 0, {"T_CD4": 1.0}),
+        ]
+    )
+    assert [level.n_cells for level in found.levels] == [3, 2, 2]
+    assert found.metrics() == pytest.approx(
+        {
+            "val/level_1/ece": 0.1 / 3,
+            "val/level_2/ece": (0.4 + 0.1) / 2,
+            "val/level_3/ece": (0.4 + 0.5) / 2,
+            "val/cell_type/accuracy_calibrated": 1.0,
+            "val/cell_type/ece": (0.4 + 0.1) / 2,
+        },
+        abs=1e-6,
+    )
+
+
+def test_without_labelled_cells_there_are_no_metrics_and_no_reference(check):
+    found = check([(None, 0, {"MONO": 1.0})])
+    assert found.metrics() == {}
+    assert found.reference() == {"sensitivity": [], "false_positive": []}

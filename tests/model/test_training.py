@@ -8,7 +8,7 @@ from model.losses import hierarchical_cross_entropy
 from model.network import Network, NetworkConfig
 from model.pooling import merge_pools
 from model.prior import log_adjustment
-from model.training import OptimisationConfig, TrainingModule, step_seed
+from model.training import OptimisationConfig, TrainingModule, step_seed, usual_learning_rate
 from schema.batch import PADDING
 from schema.errors import UsageError
 
@@ -29,6 +29,7 @@ def make_module(ontology):
             torch.tensor([0, 2, -1]),
             OptimisationConfig(**options),
             seed=seed,
+            batch_size=128,
             n_steps=6,
             label_counts=torch.arange(len(ontology.nodes)),
             drawn_counts=drawn_counts,
@@ -211,3 +212,13 @@ def test_dropout_and_thinning_of_a_step_do_not_depend_on_what_was_drawn_before(m
 
     assert loss(3) == loss(3, draws=1000)
     assert len({loss(3), loss(4), loss(3, seed=1), loss(3, rank=1)}) == 4
+
+
+def test_the_learning_rate_goes_with_the_square_root_of_the_batch_unless_given(make_module):
+    def peak(module):
+        return module.configure_optimizers()["optimizer"].param_groups[0]["max_lr"]
+
+    assert usual_learning_rate(512) == 1e-3
+    assert usual_learning_rate(2048) == 2e-3
+    assert peak(make_module()) == pytest.approx(5e-4)  # batches of 128
+    assert peak(make_module(learning_rate=0.3)) == 0.3

@@ -84,6 +84,7 @@ def fit(make_batch, ontology, tmp_path):
             torch.tensor([0, 2, 1]),
             OptimisationConfig(thin_share=0.5, stage_trains_encoder=True, learning_rate=1e-2),
             seed=5,
+            batch_size=4,
             n_steps=N_BATCHES * N_EPOCHS,
             label_counts=torch.ones(len(ontology.nodes)),
         )

@@ -44,3 +44,11 @@ def test_the_lineage_of_a_node_has_one_ancestor_for_each_level(ontology):
     assert tree.lineage[at["L1_MYE"]].tolist() == [at["L1_MYE"], -1, -1]
     for node, lineage in enumerate(tree.lineage.tolist()):
         assert sorted(n for n in lineage if n >= 0) == torch.nonzero(tree.path[node]).flatten().tolist()
+
+
+def test_node_scores_are_those_of_each_node_alone_however_improbable(ontology):
+    logits = torch.randn(6, len(ontology.leaves), generator=torch.Generator().manual_seed(0)) * 5
+    logits[1] *= 20  # hundreds apart
+    scores = LabelTree(ontology).node_scores(logits)
+    expected = [torch.logsumexp(logits[:, below].double(), dim=1) for below in torch.from_numpy(ontology.leaves_below)]
+    assert torch.allclose(scores.double(), torch.stack(expected, dim=1), rtol=1e-6, atol=1e-5)

@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench bench-loader bench-step bench-memory format clean
+.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ bench-loader: .venv/bench ## measure loaders and peers, table in docs/results/lo
 
 bench-step: .venv/installed ## measure whole steps of training and prediction, table in docs/results/step.md
 	$(BIN)/python -m benchmarks.step --output $(RESULTS)
+
+bench-batch: .venv/installed ## measure learning rates against batch sizes, table in docs/results/batch_size.md
+	$(BIN)/python -m benchmarks.batch_size --output $(RESULTS)
 
 bench-memory: .venv/installed ## measure peak memory against cells, table in docs/results/memory.md
 	$(BIN)/python -m benchmarks.memory --output $(RESULTS)

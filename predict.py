@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from datamodules.annotated import AnnotatedWriter
 from datamodules.coverage import cover
 from datamodules.memory import AnnData, open_anndata
+from datamodules.narrow import Rows
 from datamodules.order import SequentialPlan
 from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
@@ -32,7 +33,7 @@ from schema.outputs import claim_files, move_into_place
 from schema.predictions import cells_schema, sample_columns, write_samples
 from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
-from scoring.cells import CellCalls, call_cells, join_calls, name_calls
+from scoring.cells import CallsOfAll, CellCalls, call_cells, name_calls, name_types
 from scoring.embedding import choose_cells, embed
 from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
@@ -119,21 +120,22 @@ class Run:
         self.coverage = cover(store, bundle.vocabulary, orthologs=config.orthologs, min_share=config.min_genes_found)
         sample = sample_of_cells(store, config.sample_column)
         self.sample_ids = [str(name) for name in sample.categories]
-        self.sample = np.asarray(sample.codes, dtype=np.int64)
+        self.sample = np.asarray(sample.codes)
         n_samples = len(self.sample_ids)
         self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
         self.burden = BurdenAccumulator(n_samples, config.burden)
         self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves))
         self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
         self.drawn = choose_cells(store.n_cells, config.burden.seed)
+        self.calls = CallsOfAll(store.n_cells)
         self._latent: list[np.ndarray] = []
-        self._calls: list[CellCalls] = []
+        self._neutrophil: list[np.ndarray] = []
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, CellCalls, pd.DataFrame]]:
         """Yield, in row order, first row, latent, probabilities, calls and the rows of cells.parquet."""
         source = SourceFile.unlabelled(self.store, self.coverage.match, self.sample)
         plan = SequentialPlan([self.store.n_cells], self.config.batch_size)
-        rows = np.arange(self.store.n_cells)
+        rows = Rows.first(self.store.n_cells)
         for batch in read_batches([source], [rows], plan, device=self.predictor.device):
             latent, probabilities = self.predictor.predict(batch)
             calls = call_cells(probabilities, self.ontology)
@@ -143,7 +145,8 @@ class Run:
             self.facts.update(sample, library_size, n_genes, probabilities)
             drawn = self.drawn[(self.drawn >= start) & (self.drawn < start + len(sample))] - start
             self._latent.append(latent[drawn])
-            self._calls.append(calls)
+            self._neutrophil.append(calls.neutrophil[drawn])
+            self.calls.write(start, calls)
             yield start, latent, probabilities, calls, self._cell_rows(start, library_size, n_genes, calls)
 
     def write(self, folder: Path) -> None:
@@ -157,7 +160,7 @@ class Run:
             for start, latent, probabilities, _, rows in self.blocks():
                 annotated.write_rows(start, {LATENT: latent, PROBABILITIES: probabilities})
                 cells.write_table(pa.Table.from_pandas(rows, schema=cells_schema(), preserve_index=False))
-            annotated.finish(name_calls(self.calls(), self.ontology), self.uns())
+            annotated.finish(name_calls(self.calls, self.ontology), self.uns())
         self.samples = self.sample_table()
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
 
@@ -178,10 +181,6 @@ class Run:
             ),
         )
 
-    def calls(self) -> CellCalls:
-        """Return the calls of all rows, once all blocks have passed; about 25 bytes per cell."""
-        return join_calls(self._calls)
-
     def uns(self) -> dict[str, object]:
         """Return what `uns["neutrostage"]` says of the run."""
         leaves = [self.ontology.nodes[i] for i in self.ontology.leaves]
@@ -197,13 +196,12 @@ class Run:
     def picture(self) -> pd.DataFrame:
         """Return the cells of the report's embedding, once all blocks have passed."""
         coordinates = embed(np.concatenate(self._latent), self.config.burden.seed)
-        called = name_calls(self.calls(), self.ontology)["predicted_cell_type"]
         return pd.DataFrame(
             {
                 "x": coordinates[:, 0],
                 "y": coordinates[:, 1],
-                "cell_type": np.asarray(called)[self.drawn],
-                "neutrophil_probability": self.calls().neutrophil[self.drawn],
+                "cell_type": np.asarray(name_types(self.calls.cell_type[self.drawn], self.ontology)),
+                "neutrophil_probability": np.concatenate(self._neutrophil),
             }
         )
 
@@ -267,12 +265,12 @@ def simulated_truth(run: Run) -> pd.DataFrame | None:
     kind, stage, lost = (run.store.obs(name) for name in ("true_cell_type_id", "tumor_stage", "neutrophils_lost"))
     if not set(kind.categories) <= set(run.ontology.index_by_id):
         return None
-    node = np.array([run.ontology.index_by_id[name] for name in kind.categories])[kind.codes]
+    node = np.array([run.ontology.index_by_id[name] for name in kind.categories], dtype=np.int16)[kind.codes]
     return true_burden(
         run.sample,
         node,
         np.asarray(stage),
-        np.asarray(lost) == "True",
+        np.append(lost.categories == "True", False)[lost.codes],
         sample_ids=run.sample_ids,
         ontology=run.ontology,
     )
@@ -308,7 +306,7 @@ def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_
         blocks = list(run.blocks())
         adata.obsm[LATENT] = np.concatenate([block[1] for block in blocks])
         adata.obsm[PROBABILITIES] = np.concatenate([block[2] for block in blocks])
-        for name, values in name_calls(run.calls(), run.ontology).items():
+        for name, values in name_calls(run.calls, run.ontology).items():
             adata.obs[name] = values
         adata.uns["neutrostage"] = run.uns()
         return run.sample_table()

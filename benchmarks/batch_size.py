@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,9 +55,8 @@ def run(cells: Path, folder: Path, batch_size: int, rate: float, seed: int, n_ep
         tracking=TrackingConfig(mode="off"),
         seed=seed,
     )
-    start = time.perf_counter()
     train(config)
-    row = {"batch_size": batch_size, "learning_rate": rate, "seed": seed, "seconds": time.perf_counter() - start}
+    row = {"batch_size": batch_size, "learning_rate": rate, "seed": seed}
     row |= last_metrics(folder / "log" / "metrics.csv")
     print(f"batch {batch_size}, rate {rate:g}, seed {seed}: loss {row['val/cell_type/loss']:.4f}", file=sys.stderr)
     return row

@@ -41,12 +41,10 @@ def grid(rows: Sequence[Row], name: str) -> str:
 
 
 def best_table(rows: Sequence[Row]) -> str:
-    """Return for each batch size the best rate, the rate of the rule, and the seconds of a training."""
-    body = []
-    for size in sorted({row["batch_size"] for row in rows}):
-        seconds = mean(row["seconds"] for row in rows if row["batch_size"] == size)
-        body.append([f"{size:,}", f"{best_rate(rows, size):g}", f"{usual_learning_rate(size):.2g}", f"{seconds:.0f}"])
-    return table(["batch", "best rate", "rate of the rule", "seconds"], body)
+    """Return for each batch size the best rate and the rate of the rule."""
+    sizes = sorted({row["batch_size"] for row in rows})
+    body = [[f"{size:,}", f"{best_rate(rows, size):g}", f"{usual_learning_rate(size):.2g}"] for size in sizes]
+    return table(["batch", "best rate", "rate of the rule"], body)
 
 
 def page(results: Mapping[str, Any]) -> str:

@@ -117,7 +117,7 @@ class CellDataModule(pl.LightningDataModule):
         """Return what must be the same when a run goes on from a checkpoint: data, order and number of processes."""
         rows = hashlib.sha256()
         for part in self.dataset.rows["train"]:
-            rows.update(part.tobytes())
+            rows.update(np.asarray(part).tobytes())
         return {
             "seed": self.seed,
             "processes": self._world,

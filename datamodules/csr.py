@@ -11,6 +11,7 @@ from datamodules.arrays import StoredArray, Values, open_arrays
 from datamodules.bulk_rows import open_bulk
 from datamodules.check import RawRows, check_indptr
 from datamodules.elements import Element, length
+from datamodules.narrow import narrow
 from datamodules.pack import RawPart, is_packable
 from datamodules.scratch import SCRATCH
 from datamodules.space import Ints, LargeCounts, RowSpace
@@ -29,13 +30,13 @@ _GAP_ENTRIES = 2**13
 class CsrMatrix:
     """A matrix stored row by row: AnnData's CSR, the CSC of genes x cells of a 10x .h5, or a spool.
 
-    The row pointers (8 bytes per cell) are held in memory; indices and values stay on disk.
+    The row pointers (4 bytes per cell, 8 from 2**31 entries on) are held in memory; indices and values stay on disk.
     """
 
     is_by_rows = True
 
     def __init__(self, indptr: Element, indices: Element, values: Element, n_genes: int, where: str) -> None:
-        self._indptr = read_pointers(indptr, indices, values, where)
+        self._indptr = narrow(read_pointers(indptr, indices, values, where))
         self._n_entries = length(values)
         self._indices, self._values = open_arrays(indices, values)
         self.n_rows, self.n_genes = len(self._indptr) - 1, n_genes
@@ -48,11 +49,12 @@ class CsrMatrix:
     def read(self, start: int, stop: int) -> RawRows:
         """Return rows `start` to `stop - 1` as the file has them."""
         first, last = int(self._indptr[start]), int(self._indptr[stop])
-        return RawRows(self._indptr[start : stop + 1] - first, self._indices[first:last], self._values[first:last])
+        edges = self._indptr[start : stop + 1].astype(np.int64) - first
+        return RawRows(edges, self._indices[first:last], self._values[first:last])
 
     def parts(self, rows: Ints) -> Iterator[RawPart]:
         """Yield rows, int64 ascending, in parts, each valid until this thread asks for the next."""
-        begin, end = self._indptr[rows], self._indptr[rows + 1]
+        begin, end = self._bounds(rows)
         for first, last in pairwise(self._stretches(begin, end).tolist()):
             low, high = int(begin[first]), int(end[last - 1])
             yield RawPart(
@@ -66,16 +68,17 @@ class CsrMatrix:
         """Read rows into a space in one call; see `datamodules.matrix.RawReader`."""
         if self._bulk is None:
             return None
-        begin, end = self._indptr[rows], self._indptr[rows + 1]
+        begin, end = self._bounds(rows)
         return self._bulk.pack(begin, end, self._stretches(begin, end), n_genes, space, row, entry)
 
     def max_entries(self, rows: Ints) -> int:
         """Return the stored entries of rows."""
-        return int((self._indptr[rows + 1] - self._indptr[rows]).sum())
+        begin, end = self._bounds(rows)
+        return int((end - begin).sum())
 
     def will_need(self, rows: Ints) -> None:
         """Tell the operating system which rows are read next."""
-        begin, end = self._indptr[rows], self._indptr[rows + 1]
+        begin, end = self._bounds(rows)
         stretches = self._stretches(begin, end)
         if self._bulk is not None:
             self._bulk.will_need(begin, end, stretches)
@@ -94,6 +97,10 @@ class CsrMatrix:
         """Close what was opened to read past libhdf5."""
         self._indices.close()
         self._values.close()
+
+    def _bounds(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return the first entry of rows and the entry after the last, int64 `[n_rows]` each."""
+        return self._indptr[rows].astype(np.int64), self._indptr[rows + 1].astype(np.int64)
 
     def _stretches(self, begin: Ints, end: Ints) -> Ints:
         """Return where what is read at a time begins among rows of these entries, int64 `[n_stretches + 1]`."""

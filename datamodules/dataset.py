@@ -17,7 +17,8 @@ from datamodules.columns import pick_column
 from datamodules.data_config import DataConfig
 from datamodules.draw import evenly_spread
 from datamodules.files import expand_files, require_rows
-from datamodules.order import Ints, Rows, SampleRows, narrow
+from datamodules.narrow import Rows, narrow
+from datamodules.order import Ints, SampleRows
 from datamodules.samples import sample_table
 from datamodules.sources import SourceFile
 from datamodules.splits import SplitConfig, as_names, split_donors
@@ -47,7 +48,7 @@ class Dataset:
     files
         The files as the reader sees them.
     rows
-        For each split and file the rows, ascending; int32 where they fit, because they stay in memory.
+        For each split and file the rows, ascending.
     vocabulary, gene_mean
         Genes of the network and their mean expression in the training cells, float32 `[n_genes]`.
     """
@@ -67,7 +68,7 @@ class Dataset:
 
     def training_codes(self) -> list[Codes]:
         """Return for each file the labels of its training cells, int16, in row order."""
-        return [file.cell_type[rows] for file, rows in zip(self.files, self.rows["train"], strict=True)]
+        return [file.cell_type[np.asarray(rows)] for file, rows in zip(self.files, self.rows["train"], strict=True)]
 
     def training_labels(self) -> Ints:
         """Return how many training cells carry each node as label, int64 `[n_nodes]`."""
@@ -91,12 +92,12 @@ class Dataset:
         known = ((self.samples["split"] == "train") & (self.samples["tumor_stage"] != UNLABELLED)).to_numpy()
         found = []
         for number, (file, rows) in enumerate(zip(self.files, self.rows["train"], strict=True)):
-            sample = file.sample[rows]
-            order = narrow(np.argsort(sample, kind="stable"))
+            sample = file.sample[np.asarray(rows)]
+            order = np.argsort(sample, kind="stable")
             edges = np.searchsorted(sample[order], np.arange(len(known) + 1))
             run = run_rows if file.store.kind == "packed" else 1
             here = np.flatnonzero(known & (np.diff(edges) > 0))
-            found += [SampleRows(number, order[edges[i] : edges[i + 1]], run) for i in here]
+            found += [SampleRows(number, Rows(order[edges[i] : edges[i + 1]]), run) for i in here]
         return found
 
     @property
@@ -147,7 +148,7 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
     ]
     vocabulary, gene_mean = build_vocabulary(stores, statistics, species=species, min_cells=config.min_cells)
     files = tuple(
-        SourceFile(store, match_genes(vocabulary, store.gene_symbols, store.gene_ids), label, sample.astype(np.int32))
+        SourceFile(store, match_genes(vocabulary, store.gene_symbols, store.gene_ids), label, narrow(sample))
         for store, label, sample in zip(stores, labels, sample_of_cells, strict=True)
     )
     return Dataset(
@@ -156,7 +157,7 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
         species=species,
         samples=samples,
         files=files,
-        rows={name: [narrow(part) for part in parts] for name, parts in rows.items()},
+        rows={name: [Rows(part) for part in parts] for name, parts in rows.items()},
         vocabulary=vocabulary,
         gene_mean=gene_mean,
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.order import Ints, Rows
+from datamodules.narrow import Rows
+from datamodules.order import Ints
 from schema.labels import UNLABELLED
 
 _STEPS = 128
@@ -80,4 +81,4 @@ def drawn_rows(rows: Sequence[Rows], most: int, seed: int) -> list[Rows]:
         return list(rows)
     drawn = np.sort(np.random.default_rng(seed).choice(edges[-1], size=most, replace=False))
     cuts = np.searchsorted(drawn, edges)
-    return [part[drawn[cuts[i] : cuts[i + 1]] - edges[i]] for i, part in enumerate(rows)]
+    return [Rows(part[drawn[cuts[i] : cuts[i + 1]] - edges[i]]) for i, part in enumerate(rows)]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from datamodules.buffers import ReadMemory
-from datamodules.order import Plan, Rows
+from datamodules.narrow import Rows
+from datamodules.order import Plan
 from datamodules.read import read_batches
 from datamodules.sources import SourceFile
 from schema.batch import CellBatch

@@ -16,7 +16,7 @@ LIMIT = 1.5
 _SEEN_BLOCKS = 20_000
 """Blocks looked at, evenly spread, so that the cost does not grow with the files."""
 
-_UNSORTED = ((32, 4_096), (32, 8_192), (32, 16_384), (32, 32_768), (16, 32_768), (16, 65_536), (8, 65_536))
+_UNSORTED = ((32, 2_048), (32, 4_096), (32, 8_192), (32, 16_384), (32, 32_768), (16, 32_768), (16, 65_536), (8, 65_536))
 """Block and window rows tried for files in any order, cheapest first."""
 
 _IN_CHUNKS = ((64, 8_192), (64, 16_384), (64, 32_768), (64, 65_536), (32, 65_536), (16, 65_536), (8, 65_536))

@@ -13,17 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.narrow import Rows
+
 Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.signedinteger]
-"""Numbers of rows or positions that stay in memory: int32 where they fit."""
 
 _ROWS, _BAGS, _SAMPLES = 1, 2, 3
 """Names of the streams of random numbers beside that of the blocks."""
-
-
-def narrow(rows: Ints) -> Rows:
-    """Return numbers >= 0 in half the memory where they fit."""
-    return rows.astype(np.int32) if rows.max(initial=0) < 2**31 else rows
 
 
 class Window(NamedTuple):
@@ -228,7 +223,7 @@ class BagPlan:
         n_there = -(-len(sample.positions) // sample.run_rows)
         runs = np.sort(rng.choice(n_there, size=min(n_runs, n_there), replace=False))
         at = (runs[:, None] * sample.run_rows + np.arange(sample.run_rows)).ravel()
-        taken = sample.positions[at[at < len(sample.positions)]][: self._n_cells].astype(np.int64)
+        taken = sample.positions[at[at < len(sample.positions)]][: self._n_cells]
         breaks = np.flatnonzero(np.diff(taken) != 1) + 1
         starts, ends = taken[np.concatenate([[0], breaks])], taken[np.concatenate([breaks - 1, [len(taken) - 1]])] + 1
         return np.stack([np.full_like(starts, sample.file), starts, ends], axis=1)

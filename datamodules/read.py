@@ -17,7 +17,8 @@ from torch import Tensor
 
 from datamodules.ahead import ahead, on_device
 from datamodules.buffers import Buffers, ReadMemory
-from datamodules.order import Ints, Plan, Rows, Window
+from datamodules.narrow import Rows
+from datamodules.order import Ints, Plan, Window
 from datamodules.pack import gather, joined
 from datamodules.sources import GeneTables, SourceFile
 from datamodules.space import LargeCounts, RowSpace, index_dtype
@@ -185,8 +186,7 @@ class WindowReader:
         found = []
         for file in np.unique(window.blocks[:, 0]).tolist():
             here = window.blocks[window.blocks[:, 0] == file]
-            parts = [self._rows[file][start:stop] for _, start, stop in here.tolist()]
-            found.append((file, np.concatenate(parts, dtype=np.int64)))
+            found.append((file, np.concatenate([self._rows[file][start:stop] for _, start, stop in here.tolist()])))
         return found
 
     def _pieces(self, chosen: Sequence[tuple[int, Ints]], most_rows: int) -> tuple[list[Piece], int]:

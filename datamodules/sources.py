@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from datamodules.narrow import Narrow, narrow
 from datamodules.order import Ints
 from datamodules.store import CellStore
 from schema.genes import GeneMatch
@@ -31,18 +32,18 @@ class SourceFile:
     cell_type
         int16 `[n_cells]`, node of the ontology or UNLABELLED.
     sample
-        int32 `[n_cells]`, index in the sample table.
+        `[n_cells]`, index in the sample table; int16 or int32, whichever holds it.
     """
 
     store: CellStore
     match: GeneMatch
     cell_type: npt.NDArray[np.int16]
-    sample: npt.NDArray[np.int32]
+    sample: Narrow
 
     @classmethod
     def unlabelled(cls, store: CellStore, match: GeneMatch, sample: Ints) -> SourceFile:
         """Return a file of which no cell type is known."""
-        return cls(store, match, np.full(store.n_cells, UNLABELLED, dtype=np.int16), sample.astype(np.int32))
+        return cls(store, match, np.full(store.n_cells, UNLABELLED, dtype=np.int16), narrow(sample))
 
     @cached_property
     def merge(self) -> Ints | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from model.tree import LabelTree
 from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
@@ -14,11 +19,13 @@ MOST_CELLS = 8192
 
 _LOG_BOUND = 2.5
 
+_CELLS_AT_ONCE = 1024
+
 
 def fit_temperatures(logits: Tensor, label: Tensor, tree: LabelTree) -> Tensor:
     """Fit one temperature per level by maximum likelihood (Guo et al. 2017, arXiv:1706.04599, on a tree).
 
-    P(node) is the product of P(child | parent) down its path, so each level is fitted on its own step of the path.
+    P(node) is the product of P(child | parent) down its path, so each level is fitted by itself, on its own step.
 
     Parameters
     ----------
@@ -34,20 +41,30 @@ def fit_temperatures(logits: Tensor, label: Tensor, tree: LabelTree) -> Tensor:
     Tensor
         float `[n_levels]`, between exp(-2.5) and exp(2.5); 1 at levels that no label reaches.
     """
-    known = label != UNLABELLED
-    scores, on_path = tree.node_scores(logits[known].float()), tree.path[label[known]]
-    log_temperature = torch.zeros(tree.n_levels, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+    temperatures = torch.ones(tree.n_levels)
+    scores = torch.cat([tree.node_scores(part.float()) for part in torch.split(logits, _CELLS_AT_ONCE)])
+    lineage = tree.lineage[label]
+    for level in range(tree.n_levels):
+        node = lineage[:, level].where(label != UNLABELLED, UNLABELLED)
+        steps = [_step(scores, node, group) for group in tree.siblings if int(tree.levels[group[0]]) == level + 1]
+        if any(len(target) for _, target in steps):
+            best = minimize_scalar(_mean_loss, bounds=(-_LOG_BOUND, _LOG_BOUND), args=(steps,), method="bounded")
+            temperatures[level] = math.exp(best.x)
+    return temperatures
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = -(tree.conditional(scores, log_temperature.exp()) * on_path).sum() / max(1, len(scores))
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
 
-    if len(scores):
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return log_temperature.detach().clamp(-_LOG_BOUND, _LOG_BOUND).exp()
+def _step(scores: Tensor, node: Tensor, group: list[int]) -> tuple[Tensor, Tensor]:
+    """Return the scores of siblings, float `[n, n_siblings]`, and which of them it is, for the cells of one of them."""
+    place = torch.full((scores.shape[1] + 1,), UNLABELLED)  # the last is what the node -1 picks
+    place[group] = torch.arange(len(group))
+    target = place[node]
+    return scores[target != UNLABELLED][:, group], target[target != UNLABELLED]
+
+
+def _mean_loss(log_temperature: float, steps: Sequence[tuple[Tensor, Tensor]]) -> float:
+    temperature = math.exp(log_temperature)
+    losses = [cross_entropy(scores / temperature, target, reduction="sum") for scores, target in steps if len(target)]
+    return float(torch.stack(losses).double().sum() / sum(len(target) for _, target in steps))
 
 
 class Reliability:

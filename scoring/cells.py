@@ -59,27 +59,49 @@ def call_cells(probabilities: npt.NDArray[np.float32], ontology: CellOntology) -
     )
 
 
-def name_calls(calls: CellCalls, ontology: CellOntology) -> dict[str, pd.Categorical | npt.NDArray[np.float32]]:
+def name_calls(
+    calls: CellCalls | CallsOfAll, ontology: CellOntology
+) -> dict[str, pd.Categorical | npt.NDArray[np.float32]]:
     """Return the columns `predicted_*` that go to obs and to cells.parquet; names as categories."""
     names = [node.name for node in ontology.nodes]
     ids = [ontology.reported_cl_id(index) for index in range(len(names))]
     return {
-        "predicted_cell_type": _categories(calls.cell_type, names, "no counts"),
+        "predicted_cell_type": name_types(calls.cell_type, ontology),
         "predicted_cell_type_conf": calls.confidence,
         "predicted_cell_type_ontology_term_id": _categories(calls.cell_type, ids, "unknown"),
         "predicted_neutrophil_state": _categories(calls.state, names, ""),
     }
 
 
-def join_calls(blocks: list[CellCalls]) -> CellCalls:
-    """Return the calls of several blocks, in their order."""
-    return CellCalls(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
+def name_types(cell_type: npt.NDArray[np.int16], ontology: CellOntology) -> pd.Categorical:
+    """Return the names of called types, int16 `[n_cells]`."""
+    return _categories(cell_type, [node.name for node in ontology.nodes], "no counts")
+
+
+class CallsOfAll:
+    """What is kept of the calls of all cells, 8 bytes each: type, confidence and state.
+
+    Parameters
+    ----------
+    n_cells
+        Cells of the run.
+    """
+
+    def __init__(self, n_cells: int) -> None:
+        self.cell_type = np.full(n_cells, NO_CALL, dtype=np.int16)
+        self.confidence = np.zeros(n_cells, dtype=np.float32)
+        self.state = np.full(n_cells, NO_CALL, dtype=np.int16)
+
+    def write(self, start: int, calls: CellCalls) -> None:
+        """Note the calls of a block that begins at row `start`."""
+        rows = slice(start, start + len(calls.cell_type))
+        self.cell_type[rows], self.confidence[rows], self.state[rows] = calls.cell_type, calls.confidence, calls.state
 
 
 def _categories(codes: npt.NDArray[np.int16], names: list[str], no_call: str) -> pd.Categorical:
     """Return names by code; NO_CALL, the last position, becomes `no_call`. Several codes may have one name."""
-    used, place = np.unique(codes, return_inverse=True)
-    of_used = [[*names, no_call][code] for code in used]
-    categories = [name for name in dict.fromkeys([*names, no_call]) if name in of_used]
-    code_of = np.array([categories.index(name) for name in of_used], dtype=np.int16)
-    return pd.Categorical.from_codes(code_of[place], categories=pd.Index(categories, dtype=object))
+    all_names = [*names, no_call]
+    used = {all_names[code] for code in np.flatnonzero(np.bincount(codes + 1)) - 1}
+    categories = [name for name in dict.fromkeys(all_names) if name in used]
+    code_of = np.array([categories.index(name) if name in used else -1 for name in all_names], dtype=np.int16)
+    return pd.Categorical.from_codes(code_of[codes], categories=pd.Index(categories, dtype=object))

@@ -10,8 +10,8 @@ from schema.labels import CellOntology
 
 
 def true_burden(
-    sample: npt.NDArray[np.int64],
-    node: npt.NDArray[np.int64],
+    sample: npt.NDArray[np.integer],
+    node: npt.NDArray[np.integer],
     tumor_stage: npt.NDArray[np.object_],
     lost: npt.NDArray[np.bool_],
     *,
@@ -23,9 +23,9 @@ def true_burden(
     Parameters
     ----------
     sample
-        int64 `[n_cells]`, index in `sample_ids`.
+        int `[n_cells]`, index in `sample_ids`.
     node
-        int64 `[n_cells]`, true node of the ontology.
+        int `[n_cells]`, true node of the ontology.
     tumor_stage
         Text `[n_cells]`, true stage of the cell's sample.
     lost
@@ -40,8 +40,9 @@ def true_burden(
         `sample_id`, `burden_percent` (percent of the burden's denominator), `tumor_stage`.
     """
     outside = ontology.below(*ontology.roles.outside_denominator)
-    counted = ~np.any(ontology.leaves_below[node] & outside, axis=1)
-    neutrophil = counted & np.any(ontology.leaves_below[node] & ontology.below(ontology.roles.neutrophil), axis=1)
+    counts = ~np.any(ontology.leaves_below & outside, axis=1)
+    is_neutrophil = counts & np.any(ontology.leaves_below & ontology.below(ontology.roles.neutrophil), axis=1)
+    counted, neutrophil = counts[node], is_neutrophil[node]
     cells = pd.DataFrame({"sample": sample, "neutrophil": neutrophil, "counted": counted, "tumor_stage": tumor_stage})
     by_sample = cells[~lost].groupby("sample").agg({"neutrophil": "sum", "counted": "sum", "tumor_stage": "first"})
     return pd.DataFrame(

@@ -71,7 +71,8 @@ def test_a_run_folder_tells_how_it_was_made(run, cohort):
     assert not set(split["donor_id"][split["split"] == "train"]) & set(split["donor_id"][split["split"] == "val"])
     assert "data:" in (run / "config.yaml").read_text()
     provenance = json.loads((run / "provenance.json").read_text())
-    assert {"seed", "program", "config", "data", "samples"} == set(provenance)
+    assert {"seed", "program", "config", "chosen", "data", "samples"} == set(provenance)
+    assert provenance["chosen"] == {"batch_size": 64, "block_rows": 32, "window_rows": 2048}
     metrics = pd.read_csv(run / "log/metrics.csv")
     heads = {f"{split}/cell_type/f1_macro" for split in ("train", "val")} | {"val/tumor_stage/quadratic_kappa"}
     assert heads | {"train/cell_type/loss", "train/tumor_stage/loss"} <= set(metrics.columns)

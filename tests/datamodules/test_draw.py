@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from datamodules.draw import drawn_rows, evenly_spread, label_weights, usual_batch_size
+from datamodules.narrow import Rows
 
 
 def test_balance_one_gives_every_label_the_same_total():
@@ -43,7 +44,7 @@ def test_the_usual_batch_size_grows_with_the_cells(n_cells, size):
 
 def test_rows_drawn_at_random_are_some_of_all_files_in_order():
     rows = [np.arange(0, 600, 2), np.arange(0), np.arange(1000, 1100)]
-    drawn = drawn_rows(rows, 200, seed=0)
+    drawn = [np.asarray(part) for part in drawn_rows([Rows(part) for part in rows], 200, seed=0)]
     assert [len(part) for part in drawn][1] == 0
     assert sum(len(part) for part in drawn) == 200
     for part, of_file in zip(drawn, rows, strict=True):
@@ -54,5 +55,5 @@ def test_rows_drawn_at_random_are_some_of_all_files_in_order():
 
 
 def test_few_rows_are_all_drawn():
-    rows = [np.arange(3), np.arange(2)]
-    assert [part.tolist() for part in drawn_rows(rows, 5, seed=0)] == [[0, 1, 2], [0, 1]]
+    rows = [Rows(np.arange(3)), Rows(np.arange(2))]
+    assert [part[:].tolist() for part in drawn_rows(rows, 5, seed=0)] == [[0, 1, 2], [0, 1]]

@@ -135,7 +135,7 @@ def test_labels_of_sorted_files_are_told_by_their_runs_and_their_mixing(tmp_path
     )
     (found, joint) = lines_of(inspect(InspectConfig(files=(tmp_path / "a.h5ad",), batch_size=100)))
     assert found["cell_type"] == "obs['cell_type'], 2 values; runs of 5,000 rows (median), 5,000 (longest)"
-    assert joint["training batches"] == "of 100 cells: blocks of 32 rows, 4,096 rows shuffled together"
+    assert joint["training batches"] == "of 100 cells: blocks of 32 rows, 2,048 rows shuffled together"
     # half the mean absolute deviation of two shares of 1/2, among 100 of 10,000 cells: sqrt(2/pi) * 0.05 * 0.995
     assert joint["more"] == "labels vary by 0.040 from the whole, 0.040 if drawn at random (1.0 times)"
 

@@ -51,14 +51,16 @@ def run_command(name: str, main: Callable[[], None]) -> int:
     return EXIT_DONE
 
 
-def return_large_memory() -> None:
-    """Let the C library give arrays of a megabyte and more back to the system as soon as they are freed.
+def return_large_memory() -> bool:
+    """Let the C library give arrays of a megabyte and more back to the system when they are freed; return if it will.
 
     Left to itself, glibc keeps ever larger ones and lets them fall to pieces: a training of 1,000,000 cells then peaks
     a quarter higher, and higher the longer it runs (docs/log.md). Elsewhere this does nothing.
     """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_M_MMAP_THRESHOLD, 2**20)
+    if sys.platform != "linux":
+        return False
+    library = ctypes.CDLL(None)
+    return hasattr(library, "mallopt") and library.mallopt(_M_MMAP_THRESHOLD, 2**20) == 1
 
 
 def parse_config(

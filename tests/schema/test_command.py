@@ -1,10 +1,13 @@
+import ctypes
 import dataclasses
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from schema.command import collected_warnings, parse_config, plain_options, run_command
+from schema.command import collected_warnings, parse_config, plain_options, return_large_memory, run_command
 from schema.errors import InputError, UsageError
 
 
@@ -83,3 +86,19 @@ def test_warnings_are_counted_once_each():
         logging.getLogger("x").info("c")
     logging.getLogger("x").warning("after")
     assert collector.lines() == ["a (2 times)", "b"]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="no glibc")
+def test_freed_arrays_go_back_to_the_system():
+    def resident_mib():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    assert return_large_memory()
+    before = resident_mib()
+    blocks = [bytearray(b"x") * 2**21 for _ in range(100)]
+    pins = [bytearray(b"x") * 2**15 for _ in range(3)]
+    assert resident_mib() > before + 150
+    del blocks
+    assert resident_mib() < before + 20
+    assert len(pins) == 3

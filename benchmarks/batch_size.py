@@ -26,7 +26,7 @@ COHORT = {"n_mice": 3, "n_cells": 2_000, "n_genes": 2_000, "seed": 0}
 QUICK_COHORT = COHORT | {"n_cells": 150, "n_genes": 600}
 """Options of the simulator: about 60,000 training cells, and about 4,500."""
 BATCH_SIZES, QUICK_BATCH_SIZES = (128, 512, 2048), (128, 512)
-RATES, QUICK_RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3), (5e-4, 1e-3)
+RATES, QUICK_RATES = (1e-3, 2e-3, 4e-3, 8e-3), (5e-4, 1e-3)
 N_HIDDEN, N_EPOCHS = 256, 4
 
 

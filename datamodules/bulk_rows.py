@@ -23,19 +23,14 @@ class BulkRows:
 
     Parameters
     ----------
-    descriptor
-        The open file; it must stay open.
-    indices_at, values_at
-        Where they lie.
     indices, values
-        Their number types, which `datamodules.pack.is_packable` takes.
+        Arrays of one file, of number types that `datamodules.pack.is_packable` takes.
+    indices_at, values_at
+        Where they lie in it.
     """
 
-    def __init__(
-        self, descriptor: int, indices_at: Places, values_at: Places, indices: np.dtype[Any], values: np.dtype[Any]
-    ) -> None:
-        self._descriptor, self._indices_at, self._values_at = descriptor, indices_at, values_at
-        self._indices, self._values = indices, values
+    def __init__(self, indices: DirectArray, values: DirectArray, indices_at: Places, values_at: Places) -> None:
+        self._indices, self._values, self._indices_at, self._values_at = indices, values, indices_at, values_at
 
     def pack(
         self, begin: Ints, end: Ints, stretches: Ints, n_genes: int, space: RowSpace, row: int, entry: int
@@ -58,9 +53,10 @@ class BulkRows:
         """
         require_room(space, row + len(begin), entry + int((end - begin).sum()), n_genes)
         most = int((end[stretches[1:] - 1] - begin[stretches[:-1]]).max(initial=0))
-        indices, values = SCRATCH.take("indices", most, self._indices), SCRATCH.take("values", most, self._values)
+        indices = SCRATCH.take("indices", most, self._indices.dtype)
+        values = SCRATCH.take("values", most, self._values.dtype)
         large, found, done = large_room(most + _LARGE_ROOM), [], 0
-        places = self._descriptor, *self._indices_at, *self._values_at
+        places = self._indices.descriptor, *self._indices_at, *self._values_at
         while done < len(stretches) - 1:
             done, entry, n_large = _pack_stretches(
                 *places, begin, end, stretches, done, indices, values, n_genes, *space.arrays, row, entry, large
@@ -73,8 +69,8 @@ class BulkRows:
     def will_need(self, begin: Ints, end: Ints, stretches: Ints) -> None:
         """Tell the operating system which rows are read next; see `pack`."""
         starts, stops = begin[stretches[:-1]], end[stretches[1:] - 1]
-        will_need(self._descriptor, self._indices_at, self._indices.itemsize, starts, stops)
-        will_need(self._descriptor, self._values_at, self._values.itemsize, starts, stops)
+        for array, places in ((self._indices, self._indices_at), (self._values, self._values_at)):
+            will_need(array.descriptor, places, array.dtype.itemsize, starts, stops)
 
 
 def open_bulk(indices: object, values: object) -> BulkRows | None:
@@ -84,7 +80,7 @@ def open_bulk(indices: object, values: object) -> BulkRows | None:
     indices_at, values_at = indices.places, values.places
     if indices_at is None or values_at is None or indices.descriptor != values.descriptor:
         return None
-    return BulkRows(indices.descriptor, indices_at, values_at, indices.dtype, values.dtype)
+    return BulkRows(indices, values, indices_at, values_at)
 
 
 @compiled

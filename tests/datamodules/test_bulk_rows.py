@@ -91,6 +91,13 @@ def test_a_file_that_was_cut_is_left_to_who_names_it(tmp_path):
     assert packed(matrix, [0]) == packed_from_memory([0])
 
 
+def test_a_closed_file_is_not_read(tmp_path):
+    matrix = opened(write(tmp_path / "a.h5"))
+    matrix.close()
+    with (tmp_path / "a.h5").open("rb"):  # may get the number that the file had
+        assert packed(matrix, [0]) is None
+
+
 @pytest.mark.parametrize("layout", [{"compression": "gzip"}, {"chunks": (3,), "fletcher32": True}])
 def test_encoded_files_are_not_read_so(tmp_path, layout):
     assert packed(opened(write(tmp_path / "a.h5", **layout)), [0]) is None

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from datamodules.annotated import AnnotatedWriter
 from datamodules.coverage import cover
 from datamodules.memory import AnnData, open_anndata
-from datamodules.narrow import Rows
+from datamodules.narrow import Rows, narrow
 from datamodules.order import SequentialPlan
 from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
@@ -120,7 +120,7 @@ class Run:
         self.coverage = cover(store, bundle.vocabulary, orthologs=config.orthologs, min_share=config.min_genes_found)
         sample = sample_of_cells(store, config.sample_column)
         self.sample_ids = [str(name) for name in sample.categories]
-        self.sample = np.asarray(sample.codes)
+        self.sample = narrow(np.asarray(sample.codes))
         n_samples = len(self.sample_ids)
         self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
         self.burden = BurdenAccumulator(n_samples, config.burden)

@@ -26,6 +26,7 @@ IMPORTS = {"train.py": "import train", "predict.py": "import predict, umap"}
 TRAINING = {
     "data.stage_scale": "mouse_carcinogenesis",
     "data.batch_size": "2048",
+    "data.eval_batch_size": "512",
     "trainer.max_epochs": "1",
     "trainer.accelerator": "cpu",
     "trainer.devices": "1",
@@ -33,7 +34,8 @@ TRAINING = {
     "tracking.mode": "off",
     "seed": str(SEED),
 }
-"""What differs from the defaults of train.py: one batch size, because by default large sets take larger ones."""
+"""What differs from the defaults of train.py. By default large sets take larger batches. Those of the validation are so
+small that the smallest set, too, has enough of them to fill what is read ahead."""
 
 
 def cohort(work: Path, n_cells: int) -> Path:

@@ -15,7 +15,8 @@ Narrow = npt.NDArray[np.signedinteger]
 def narrow(numbers: Ints) -> Narrow:
     """Return numbers >= 0 in the narrowest of these types that holds them all."""
     highest = int(numbers.max(initial=0))
-    return numbers.astype(next(kind for kind in (np.int16, np.int32, np.int64) if highest <= np.iinfo(kind).max))
+    kind = next(kind for kind in (np.int16, np.int32, np.int64) if highest <= np.iinfo(kind).max)
+    return numbers.astype(kind, copy=False)
 
 
 class Rows:

@@ -43,7 +43,7 @@ class SourceFile:
     @classmethod
     def unlabelled(cls, store: CellStore, match: GeneMatch, sample: Ints) -> SourceFile:
         """Return a file of which no cell type is known."""
-        return cls(store, match, np.full(store.n_cells, UNLABELLED, dtype=np.int16), narrow(sample))
+        return cls(store, match, np.broadcast_to(np.int16(UNLABELLED), store.n_cells), narrow(sample))
 
     @cached_property
     def merge(self) -> Ints | None:

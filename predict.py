@@ -269,7 +269,7 @@ def simulated_truth(run: Run) -> pd.DataFrame | None:
     return true_burden(
         run.sample,
         node,
-        np.asarray(stage),
+        stage,
         np.append(lost.categories == "True", False)[lost.codes],
         sample_ids=run.sample_ids,
         ontology=run.ontology,

@@ -43,7 +43,7 @@ def compare(run: Path, truth: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     known = true_burden(
         cells["sample_id"].map(position).to_numpy(dtype=np.int64),
         node,
-        np.asarray(stage),
+        stage,
         np.asarray(lost) == "True",
         sample_ids=list(position),
         ontology=ontology,

@@ -12,7 +12,7 @@ from schema.labels import CellOntology
 def true_burden(
     sample: npt.NDArray[np.integer],
     node: npt.NDArray[np.integer],
-    tumor_stage: npt.NDArray[np.object_],
+    tumor_stage: pd.Categorical,
     lost: npt.NDArray[np.bool_],
     *,
     sample_ids: list[str],
@@ -43,12 +43,21 @@ def true_burden(
     counts = ~np.any(ontology.leaves_below & outside, axis=1)
     is_neutrophil = counts & np.any(ontology.leaves_below & ontology.below(ontology.roles.neutrophil), axis=1)
     counted, neutrophil = counts[node], is_neutrophil[node]
-    cells = pd.DataFrame({"sample": sample, "neutrophil": neutrophil, "counted": counted, "tumor_stage": tumor_stage})
-    by_sample = cells[~lost].groupby("sample").agg({"neutrophil": "sum", "counted": "sum", "tumor_stage": "first"})
+    kept = np.flatnonzero(_cells_of(sample, ~lost, len(sample_ids)))
+    n_neutrophils, n_counted = (
+        _cells_of(sample, which & ~lost, len(sample_ids))[kept] for which in (neutrophil, counted)
+    )
+    stage = np.full(len(sample_ids), -1)
+    stage[sample] = tumor_stage.codes
     return pd.DataFrame(
         {
-            "sample_id": [sample_ids[i] for i in by_sample.index],
-            "burden_percent": (100 * by_sample["neutrophil"] / by_sample["counted"]).to_numpy(),
-            "tumor_stage": by_sample["tumor_stage"].astype(str).to_numpy(),
+            "sample_id": [sample_ids[i] for i in kept],
+            "burden_percent": 100 * n_neutrophils / np.where(n_counted > 0, n_counted, np.nan),
+            "tumor_stage": np.append(tumor_stage.categories.astype(str), "")[stage[kept]],
         }
     )
+
+
+def _cells_of(sample: npt.NDArray[np.integer], which: npt.NDArray[np.bool_], n_samples: int) -> npt.NDArray[np.int64]:
+    """Return how many of some cells each sample has, int64 `[n_samples]`."""
+    return np.bincount(sample[which], minlength=n_samples)

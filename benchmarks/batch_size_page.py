@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.markdown import table
-from model.training import REFERENCE_BATCH, REFERENCE_RATE, usual_learning_rate
+from model.training import HIGHEST_RATE, REFERENCE_BATCH, REFERENCE_RATE, usual_learning_rate
 
 Row = Mapping[str, Any]
 
@@ -58,6 +58,6 @@ def page(results: Mapping[str, Any]) -> str:
         seeds=", ".join(str(seed) for seed in results["seeds"]),
         loss_table=grid(rows, LOSS),
         f1_table=grid(rows, F1),
-        rule=f"{REFERENCE_RATE:g} at {REFERENCE_BATCH}, with the square root of the batch",
+        rule=f"{REFERENCE_RATE:g} at {REFERENCE_BATCH}, with the square root of the batch, at most {HIGHEST_RATE:g}",
         best_table=best_table(rows),
     )

@@ -21,7 +21,9 @@ _RUN = 256
 def usual_batch_size(n_cells: int) -> int:
     """Return the batch size for a number of training cells: a power of 2 from 128 to 4,096.
 
-    Large batches are what a GPU needs; a small set needs its 128 to 256 steps per epoch more (docs/log.md).
+    Large batches are what a GPU needs; a small set needs its 128 to 256 steps per epoch more: of 60,000 cells, batches
+    of 128, 512 and 2,048 made a validation loss of 0.159, 0.169 and 0.179 in as many epochs, each at its best learning
+    rate (docs/results/batch_size.md).
     """
     return int(2 ** np.clip(np.floor(np.log2(max(1, n_cells) / _STEPS)), 7, 12))
 

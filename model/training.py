@@ -23,13 +23,16 @@ from schema.batch import PADDING, CellBatch
 from schema.errors import UsageError
 from schema.labels import CellOntology
 
-REFERENCE_RATE, REFERENCE_BATCH = 1e-3, 512
+REFERENCE_RATE, REFERENCE_BATCH = 4e-3, 512
 """Peak learning rate, and the cells per step at which it suits (docs/results/batch_size.md)."""
+
+HIGHEST_RATE = 8e-3
+"""Beyond it nothing was measured."""
 
 
 def usual_learning_rate(batch_size: int) -> float:
-    """Return the peak learning rate for a number of cells per step, over all ranks: with its square root."""
-    return REFERENCE_RATE * math.sqrt(batch_size / REFERENCE_BATCH)
+    """Return the peak learning rate for a number of cells per step over all ranks: by its square root, to a limit."""
+    return min(HIGHEST_RATE, REFERENCE_RATE * math.sqrt(batch_size / REFERENCE_BATCH))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,8 @@ class OptimisationConfig:
     """How the network is trained."""
 
     learning_rate: float | None = None
-    """Peak learning rate of encoder and cell type head (one cycle); None = 1e-3 * sqrt(cells per step / 512)."""
+    """Peak learning rate of encoder and cell type head (one cycle); None = 4e-3 * sqrt(cells per step / 512), at
+    most 8e-3."""
     stage_learning_rate: float = 5e-3
     """Peak learning rate of the stage head."""
     weight_decay: float = 1e-2

@@ -218,7 +218,8 @@ def test_the_learning_rate_goes_with_the_square_root_of_the_batch_unless_given(m
     def peak(module):
         return module.configure_optimizers()["optimizer"].param_groups[0]["max_lr"]
 
-    assert usual_learning_rate(512) == 1e-3
-    assert usual_learning_rate(2048) == 2e-3
-    assert peak(make_module()) == pytest.approx(5e-4)  # batches of 128
+    assert usual_learning_rate(512) == 4e-3
+    assert usual_learning_rate(2048) == 8e-3
+    assert usual_learning_rate(4096) == 8e-3
+    assert peak(make_module()) == pytest.approx(2e-3)  # batches of 128
     assert peak(make_module(learning_rate=0.3)) == 0.3

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Narrow = npt.NDArray[np.signedinteger]
-"""int16, int32 or int64."""
+"""int8, int16, int32 or int64."""
 
 
 def narrow(numbers: Ints) -> Narrow:
     """Return numbers >= 0 in the narrowest of these types that holds them all."""
     highest = int(numbers.max(initial=0))
-    kind = next(kind for kind in (np.int16, np.int32, np.int64) if highest <= np.iinfo(kind).max)
+    kind = next(kind for kind in (np.int8, np.int16, np.int32, np.int64) if highest <= np.iinfo(kind).max)
     return numbers.astype(kind, copy=False)
 
 

@@ -32,7 +32,7 @@ class SourceFile:
     cell_type
         int16 `[n_cells]`, node of the ontology or UNLABELLED.
     sample
-        `[n_cells]`, index in the sample table; int16 or int32, whichever holds it.
+        `[n_cells]`, index in the sample table, in the narrowest type that holds it.
     """
 
     store: CellStore

@@ -13,6 +13,8 @@ from schema.labels import TYPE_LEVEL, CellOntology
 NO_CALL = -1
 """Code of a cell without any count (type), or of a cell not called a neutrophil (state)."""
 
+_CELLS_AT_ONCE = 2**16
+
 
 class CellCalls(NamedTuple):
     """Calls of a block of cells.
@@ -101,7 +103,18 @@ class CallsOfAll:
 def _categories(codes: npt.NDArray[np.int16], names: list[str], no_call: str) -> pd.Categorical:
     """Return names by code; NO_CALL, the last position, becomes `no_call`. Several codes may have one name."""
     all_names = [*names, no_call]
-    used = {all_names[code] for code in np.flatnonzero(np.bincount(codes + 1)) - 1}
+    seen = np.zeros(len(all_names), dtype=bool)
+    for part in _parts(len(codes)):
+        seen[codes[part]] = True
+    used = {all_names[code] for code in np.flatnonzero(seen)}
     categories = [name for name in dict.fromkeys(all_names) if name in used]
     code_of = np.array([categories.index(name) if name in used else -1 for name in all_names], dtype=np.int16)
-    return pd.Categorical.from_codes(code_of[codes], categories=pd.Index(categories, dtype=object))
+    result = np.empty(len(codes), dtype=np.int16)
+    for part in _parts(len(codes)):
+        result[part] = code_of[codes[part]]
+    return pd.Categorical.from_codes(result, categories=pd.Index(categories, dtype=object))
+
+
+def _parts(n_cells: int) -> list[slice]:
+    """Return slices of a few cells each: numpy makes 8 bytes of every code that it looks something up by."""
+    return [slice(first, first + _CELLS_AT_ONCE) for first in range(0, n_cells, _CELLS_AT_ONCE)]

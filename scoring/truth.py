@@ -8,6 +8,8 @@ import pandas as pd
 
 from schema.labels import CellOntology
 
+_CELLS_AT_ONCE = 2**16
+
 
 def true_burden(
     sample: npt.NDArray[np.integer],
@@ -42,22 +44,25 @@ def true_burden(
     outside = ontology.below(*ontology.roles.outside_denominator)
     counts = ~np.any(ontology.leaves_below & outside, axis=1)
     is_neutrophil = counts & np.any(ontology.leaves_below & ontology.below(ontology.roles.neutrophil), axis=1)
-    counted, neutrophil = counts[node], is_neutrophil[node]
-    kept = np.flatnonzero(_cells_of(sample, ~lost, len(sample_ids)))
-    n_neutrophils, n_counted = (
-        _cells_of(sample, which & ~lost, len(sample_ids))[kept] for which in (neutrophil, counted)
-    )
+    n_cells, n_counted, n_neutrophils = np.zeros((3, len(sample_ids)), dtype=np.int64)
     stage = np.full(len(sample_ids), -1)
-    stage[sample] = tumor_stage.codes
+    for first in range(0, len(sample), _CELLS_AT_ONCE):
+        part = slice(first, first + _CELLS_AT_ONCE)
+        here, kind = sample[part][~lost[part]], node[part][~lost[part]]
+        n_cells += _by_sample(here, len(sample_ids))
+        n_counted += _by_sample(here[counts[kind]], len(sample_ids))
+        n_neutrophils += _by_sample(here[is_neutrophil[kind]], len(sample_ids))
+        stage[sample[part]] = tumor_stage.codes[part]
+    kept = np.flatnonzero(n_cells)
     return pd.DataFrame(
         {
             "sample_id": [sample_ids[i] for i in kept],
-            "burden_percent": 100 * n_neutrophils / np.where(n_counted > 0, n_counted, np.nan),
+            "burden_percent": 100 * n_neutrophils[kept] / np.where(n_counted > 0, n_counted, np.nan)[kept],
             "tumor_stage": np.append(tumor_stage.categories.astype(str), "")[stage[kept]],
         }
     )
 
 
-def _cells_of(sample: npt.NDArray[np.integer], which: npt.NDArray[np.bool_], n_samples: int) -> npt.NDArray[np.int64]:
-    """Return how many of some cells each sample has, int64 `[n_samples]`."""
-    return np.bincount(sample[which], minlength=n_samples)
+def _by_sample(sample: npt.NDArray[np.integer], n_samples: int) -> npt.NDArray[np.int64]:
+    """Return how many cells each sample has, int64 `[n_samples]`."""
+    return np.bincount(sample, minlength=n_samples)

@@ -5,7 +5,15 @@ from datamodules.narrow import Rows, narrow
 
 
 @pytest.mark.parametrize(
-    ("highest", "dtype"), [(2**15 - 1, np.int16), (2**15, np.int32), (2**31 - 1, np.int32), (2**31, np.int64)]
+    ("highest", "dtype"),
+    [
+        (127, np.int8),
+        (128, np.int16),
+        (2**15 - 1, np.int16),
+        (2**15, np.int32),
+        (2**31 - 1, np.int32),
+        (2**31, np.int64),
+    ],
 )
 def test_numbers_keep_their_values_in_the_smallest_type_that_holds_them(highest, dtype):
     kept = narrow(np.array([0, highest]))
@@ -14,7 +22,7 @@ def test_numbers_keep_their_values_in_the_smallest_type_that_holds_them(highest,
 
 
 def test_no_number_is_narrow():
-    assert narrow(np.zeros(0, dtype=np.int64)).dtype == np.int16
+    assert narrow(np.zeros(0, dtype=np.int64)).dtype == np.int8
 
 
 ROWS = {

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from datamodules.annotated import AnnotatedWriter
 from datamodules.coverage import cover
 from datamodules.memory import AnnData, open_anndata
 from datamodules.narrow import Rows, narrow
+from datamodules.obs_columns import ObsValues, joined
 from datamodules.order import SequentialPlan
 from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
@@ -27,14 +28,16 @@ from datamodules.sources import SourceFile
 from datamodules.store import CellStore, open_store
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
+from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
 from schema.predictions import cells_schema, sample_columns, write_samples
 from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
-from scoring.cells import CallsOfAll, CellCalls, call_cells, name_calls, name_types
+from scoring.cells import CellCalls, call_cells, name_calls
 from scoring.embedding import choose_cells, embed
+from scoring.label_counts import LabelCounts
 from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
@@ -107,6 +110,28 @@ def predict(config: PredictConfig) -> list[Path]:
             return move_into_place(draft, config.output, FILES)
 
 
+class Block(NamedTuple):
+    """What is said of some neighbouring cells.
+
+    Attributes
+    ----------
+    start
+        Row of the first.
+    latent, probabilities
+        float32 `[n_cells, n_latent]` and `[n_cells, n_leaves]`, calibrated.
+    columns
+        Our columns of obs, by name.
+    rows
+        Rows of cells.parquet.
+    """
+
+    start: int
+    latent: np.ndarray
+    probabilities: np.ndarray
+    columns: dict[str, ObsValues]
+    rows: pd.DataFrame
+
+
 class Run:
     """One prediction of one source of cells: streams its rows once and keeps sums by sample and small columns."""
 
@@ -125,29 +150,30 @@ class Run:
         self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
         self.burden = BurdenAccumulator(n_samples, config.burden)
         self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves))
+        self.labels = LabelCounts(n_samples, self.ontology)
         self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
         self.drawn = choose_cells(store.n_cells, config.burden.seed)
-        self.calls = CallsOfAll(store.n_cells)
         self._latent: list[np.ndarray] = []
-        self._neutrophil: list[np.ndarray] = []
+        self._pictured: list[pd.DataFrame] = []
 
-    def blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, CellCalls, pd.DataFrame]]:
-        """Yield, in row order, first row, latent, probabilities, calls and the rows of cells.parquet."""
+    def blocks(self) -> Iterator[Block]:
+        """Yield what is said of the cells, in row order."""
         source = SourceFile.unlabelled(self.store, self.coverage.match, self.sample)
         plan = SequentialPlan([self.store.n_cells], self.config.batch_size)
         rows = Rows.first(self.store.n_cells)
         for batch in read_batches([source], [rows], plan, device=self.predictor.device):
-            latent, probabilities = self.predictor.predict(batch)
-            calls = call_cells(probabilities, self.ontology)
+            latent, probabilities, novelty = self.predictor.predict(batch)
+            calls = call_cells(probabilities, novelty, self.bundle.call_prior, self.ontology, self.bundle.rules)
             sample, start = batch.sample.cpu().numpy(), int(batch.row[0])
             library_size, n_genes = batch.library_size.cpu().numpy(), batch.indptr.diff().cpu().numpy().astype(np.int32)
             self.burden.update(sample, calls.neutrophil, calls.denominator)
             self.facts.update(sample, library_size, n_genes, probabilities)
+            self.labels.update(sample, calls)
             drawn = self.drawn[(self.drawn >= start) & (self.drawn < start + len(sample))] - start
+            rows = self._cell_rows(start, library_size, n_genes, novelty, calls)
             self._latent.append(latent[drawn])
-            self._neutrophil.append(calls.neutrophil[drawn])
-            self.calls.write(start, calls)
-            yield start, latent, probabilities, calls, self._cell_rows(start, library_size, n_genes, calls)
+            self._pictured.append(rows.loc[drawn, ["predicted_cell_type", "neutrophil_probability"]])
+            yield Block(start, latent, probabilities, name_calls(calls, self.ontology), rows)
 
     def write(self, folder: Path) -> None:
         """Write annotated.h5ad, cells.parquet and samples.csv."""
@@ -157,10 +183,12 @@ class Run:
             AnnotatedWriter(self.store, target, obsm=obsm, overwrite_columns=self.config.overwrite) as annotated,
             pq.ParquetWriter(folder / "cells.parquet", cells_schema()) as cells,
         ):
-            for start, latent, probabilities, _, rows in self.blocks():
-                annotated.write_rows(start, {LATENT: latent, PROBABILITIES: probabilities})
-                cells.write_table(pa.Table.from_pandas(rows, schema=cells_schema(), preserve_index=False))
-            annotated.finish(name_calls(self.calls, self.ontology), self.uns())
+            for block in self.blocks():
+                annotated.write_rows(
+                    block.start, {LATENT: block.latent, PROBABILITIES: block.probabilities}, block.columns
+                )
+                cells.write_table(pa.Table.from_pandas(block.rows, schema=cells_schema(), preserve_index=False))
+            annotated.finish(self.uns())
         self.samples = self.sample_table()
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
 
@@ -171,6 +199,7 @@ class Run:
             self.facts.facts(),
             self.burden.estimate(self.reference),
             self.predictor.stage_probabilities(),
+            self.labels.percent(OUT_OF_DISTRIBUTION),
             ontology=self.ontology,
             scale=self.bundle.scale,
             run=RunFacts(
@@ -196,16 +225,12 @@ class Run:
     def picture(self) -> pd.DataFrame:
         """Return the cells of the report's embedding, once all blocks have passed."""
         coordinates = embed(np.concatenate(self._latent), self.config.burden.seed)
-        return pd.DataFrame(
-            {
-                "x": coordinates[:, 0],
-                "y": coordinates[:, 1],
-                "cell_type": np.asarray(name_types(self.calls.cell_type[self.drawn], self.ontology)),
-                "neutrophil_probability": np.concatenate(self._neutrophil),
-            }
-        )
+        cells = pd.concat(self._pictured, ignore_index=True).rename(columns={"predicted_cell_type": "cell_type"})
+        return cells.assign(x=coordinates[:, 0], y=coordinates[:, 1])
 
-    def _cell_rows(self, start: int, library_size: np.ndarray, n_genes: np.ndarray, calls: CellCalls) -> pd.DataFrame:
+    def _cell_rows(
+        self, start: int, library_size: np.ndarray, n_genes: np.ndarray, novelty: np.ndarray, calls: CellCalls
+    ) -> pd.DataFrame:
         stop = start + len(library_size)
         return pd.DataFrame(
             {
@@ -217,6 +242,7 @@ class Run:
                 **{name: np.asarray(values) for name, values in name_calls(calls, self.ontology).items()},
                 "neutrophil_probability": calls.neutrophil.astype(np.float32),
                 "denominator_probability": calls.denominator.astype(np.float32),
+                "ood_score": novelty,
             }
         )
 
@@ -236,6 +262,9 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             ontology=run.ontology,
             scale=run.bundle.scale,
             embedding=run.picture(),
+            rules=run.bundle.rules,
+            checks=run.bundle.checks,
+            labels=run.labels.rows(),
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(provenance),
@@ -304,10 +333,10 @@ def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_
     with open_anndata(adata, layer=layer) as store:
         run = Run(load_bundle(config.bundle), store, config)
         blocks = list(run.blocks())
-        adata.obsm[LATENT] = np.concatenate([block[1] for block in blocks])
-        adata.obsm[PROBABILITIES] = np.concatenate([block[2] for block in blocks])
-        for name, values in name_calls(run.calls, run.ontology).items():
-            adata.obs[name] = values
+        adata.obsm[LATENT] = np.concatenate([block.latent for block in blocks])
+        adata.obsm[PROBABILITIES] = np.concatenate([block.probabilities for block in blocks])
+        for name in blocks[0].columns:
+            adata.obs[name] = joined([block.columns[name] for block in blocks])
         adata.uns["neutrostage"] = run.uns()
         return run.sample_table()
 

@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,17 +18,15 @@ import torch
 import yaml
 from pytorch_lightning.callbacks import Callback, Checkpoint, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger
-from torch import Tensor
 
 from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
 from model.bundle import Bundle, save_bundle
-from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
+from model.calibrate import CalibrationConfig, calibrate
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.training import OptimisationConfig, TrainingModule
-from model.tree import LabelTree
 from schema.command import flat_options, parse_config, plain_options, run_command
 from schema.errors import UsageError
 from schema.labels import UNLABELLED
@@ -106,6 +104,8 @@ class TrainConfig:
     """Shape of the network."""
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     """Losses, rates and augmentation."""
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    """What is wanted of the calls on held-out donors."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Machine and length."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -335,46 +335,28 @@ def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
     module.cpu()
 
 
-@torch.inference_mode()
-def held_out(
-    network: Network, cells: CellDataModule, most_cells: int | None = None
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield logits float `[n_cells, n_leaves]`, labels and samples int64 `[n_cells]` of the validation cells."""
-    for batch in cells.validation_batches(most_cells):
-        yield network(batch).logits.float(), batch.cell_type, batch.sample
-
-
-def fitted_temperatures(network: Network, cells: CellDataModule, tree: LabelTree) -> Tensor:
-    """Return the temperatures that suit the validation donors; 1 without any."""
-    some = list(held_out(network, cells, MOST_CELLS))
-    if not some:
-        return torch.ones(tree.n_levels)
-    logits, label, _ = (torch.cat(column) for column in zip(*some, strict=True))
-    return fit_temperatures(logits, label, tree)
-
-
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
-    """Fit temperatures on the validation donors, check them there, and return the bundle."""
-    tree, ontology = LabelTree(cells.dataset.ontology), cells.dataset.ontology
-    temperatures = fitted_temperatures(network, cells, tree)
+    """Calibrate on the validation donors and return the bundle."""
+    ontology, counts = cells.dataset.ontology, cells.dataset.training_labels()
     donors = cells.dataset.samples["donor_id"].astype("category").cat
-    donor = torch.from_numpy(donors.codes.to_numpy(dtype=np.int64))
-    check = CalibrationCheck(ontology, len(donors.categories))
-    for logits, label, sample in held_out(network, cells):
-        check.update(tree.node_log_probabilities(logits, temperatures).exp(), label, donor[sample])
-    counts = cells.dataset.training_labels()
+    calibration = calibrate(
+        network,
+        ontology,
+        training=partial(cells.batches, "train"),
+        held_out=partial(cells.batches, "val"),
+        donor=torch.from_numpy(donors.codes.to_numpy(dtype=np.int64)),
+        config=config.calibration,
+    )
     return Bundle(
         network=network,
         config=config.network,
         ontology=ontology,
         scale=cells.dataset.scale,
         vocabulary=cells.dataset.vocabulary,
-        temperatures=temperatures,
-        reference=check.reference(),
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
         training_prior=leaf_prior(torch.from_numpy(counts), ontology),
-        metrics=check.metrics(),
         provenance=provenance(cells, config),
+        **vars(calibration),
     )
 
 

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from anndata.io import write_elem
 
 from datamodules.carried import carry_over, mark
 from datamodules.elements import Frame
+from datamodules.obs_columns import ObsColumns, ObsValues
 from datamodules.store import CellStore
 from schema.errors import InputError, OutputError
 from schema.predictions import CELL_COLUMNS
@@ -30,8 +29,6 @@ OBS_COLUMNS = tuple(column.name for column in CELL_COLUMNS if column.name.starts
 """Columns of obs that are ours."""
 
 _CHUNK_BYTES = 2**20
-
-ObsValues = pd.Series | pd.Categorical | npt.NDArray[Any]
 
 
 class AnnotatedWriter:
@@ -70,6 +67,7 @@ class AnnotatedWriter:
             self._file = carry_over(store, target)
             self._clear([*(f"obsm/{name}" for name in obsm), f"uns/{UNS_KEY}"])
             self._create_arrays()
+            self._obs = ObsColumns(self._file["obs"], self._n_cells)
 
     def __enter__(self) -> AnnotatedWriter:
         return self
@@ -80,8 +78,8 @@ class AnnotatedWriter:
         if not self._finished:
             self._discard()
 
-    def write_rows(self, start: int, obsm: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Write the next rows of all obsm arrays.
+    def write_rows(self, start: int, obsm: Mapping[str, npt.NDArray[np.float32]], obs: Mapping[str, ObsValues]) -> None:
+        """Write the next rows of all arrays of obsm and columns of obs.
 
         Parameters
         ----------
@@ -89,49 +87,48 @@ class AnnotatedWriter:
             Row of the first; the number of rows written so far.
         obsm
             Name to float32 `[n_rows, n_columns]`.
+        obs
+            Name to categories or numbers `[n_rows]`; the first rows say which columns there are.
 
         Raises
         ------
         ValueError
             If rows are left out, or names or shapes are not those announced.
+        InputError
+            If the input already has such a column and it may not be replaced.
         """
-        n_rows = len(next(iter(obsm.values()), ()))
+        n_rows = len(next(iter(obs.values()), ()))
         expected = {name: (n_rows, n_columns) for name, n_columns in self._obsm.items()}
         got = {name: values.shape for name, values in obsm.items()}
         if start != self._n_written or got != expected:
             raise ValueError(f"Expected {expected} from row {self._n_written} but got {got} from row {start}.")
         with self._writing():
+            if start == 0:
+                self._clear([f"obs/{name}" for name in obs])
+            self._obs.write(start, obs)
             for name, values in obsm.items():
                 self._file[f"obsm/{name}"][start : start + n_rows] = values
         self._n_written += n_rows
 
-    def finish(self, obs: Mapping[str, ObsValues], uns: Mapping[str, object]) -> None:
-        """Write the columns of obs and the entry of uns, and close the file.
+    def finish(self, uns: Mapping[str, object]) -> None:
+        """Write the entry of uns and close the file.
 
         Parameters
         ----------
-        obs
-            Name to `[n_cells]` numbers, texts or categories; missing text becomes "".
         uns
             What goes into `uns["neutrostage"]`: texts, numbers, arrays and mappings of them.
 
         Raises
         ------
         ValueError
-            If not all rows were written, or a column has another length.
-        InputError
-            If the input already has such a column and it may not be replaced.
+            If not all rows were written.
         """
-        lengths = {name: len(values) for name, values in obs.items()} | (
-            {"obsm": self._n_written} if self._obsm else {}
-        )
-        if wrong := {name: n for name, n in lengths.items() if n != self._n_cells}:
-            raise ValueError(f"Expected {self._n_cells} rows but got {wrong}.")
+        if self._n_written != self._n_cells:
+            raise ValueError(f"Expected {self._n_cells} rows but got {self._n_written}.")
         with self._writing():
-            self._clear([f"obs/{name}" for name in obs])
-            columns = [*Frame(self._file["obs"], f"{self._name}, obs").columns, *obs]
-            for name, values in obs.items():
-                write_elem(self._file["obs"], name, _storable(values))
+            frame = Frame(self._file["obs"], f"{self._name}, obs")
+            columns = [*(name for name in frame.columns if name not in self._obs.names), *self._obs.names]
+            self._obs.finish()
             self._file["obs"].attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
             write_elem(self._file, f"uns/{UNS_KEY}", dict(uns))
             self._file.close()
@@ -185,14 +182,3 @@ class AnnotatedWriter:
 
     def _unwritten(self, got: str, fix: str) -> OutputError:
         return OutputError("annotated.h5ad must be writable", got=got, where=self._target.name, fix=fix)
-
-
-def _storable(values: ObsValues) -> pd.Categorical | npt.NDArray[Any]:
-    """Return values as AnnData stores them without nullable types."""
-    if isinstance(values, pd.Categorical):
-        return values
-    if isinstance(values, pd.Series) and isinstance(values.array, pd.Categorical):
-        return values.array
-    if isinstance(values, pd.Series) and pd.api.types.is_string_dtype(values.dtype):
-        return values.fillna("").to_numpy(dtype=object)
-    return np.asarray(values)

@@ -91,9 +91,9 @@ class CellDataModule(pl.LightningDataModule):
         sizes, size = self.dataset.n_rows("val"), self.data.eval_batch_size
         return self._loader("val", SequentialPlan(sizes, size, rank=self._rank, world=self._world))
 
-    def validation_batches(self, most_cells: int | None = None) -> Iterator[CellBatch]:
-        """Yield validation cells in file order, in host memory: each once, or so many of them, drawn at random."""
-        rows = self.dataset.rows["val"]
+    def batches(self, split: Split, most_cells: int | None = None) -> Iterator[CellBatch]:
+        """Yield the cells of a split in file order, in host memory: each once, or so many of them, drawn at random."""
+        rows = self.dataset.rows[split]
         rows = rows if most_cells is None else drawn_rows(rows, most_cells, self.seed)
         plan = SequentialPlan([len(part) for part in rows], self.data.eval_batch_size)
         return read_batches(self.dataset.files, rows, plan, n_threads=self._n_threads)

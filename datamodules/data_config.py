@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from datamodules.samples import ColumnsConfig
 from schema.errors import UsageError
@@ -21,8 +22,8 @@ class DataConfig:
     """Columns of obs."""
     label_map: Path | None = None
     """YAML of label: node (or null = unlabelled), before the ontology's own synonyms."""
-    ontology: Path | None = None
-    """Label tree to use instead of the project's own."""
+    ontology: Path | Literal["flat"] | None = None
+    """Label tree in place of the project's own: a YAML file, or flat = the labels alone, with nothing above them."""
     stage_scale: str | None = None
     """Stage scale of the samples (see schema/stage_scales.yaml); None trains no stage head."""
     min_cells: int = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from datamodules.splits import SplitConfig, as_names, split_donors
 from datamodules.store import CellStore, open_store
 from datamodules.vocabulary import build_vocabulary, common_species, gene_statistics
 from schema.errors import InputError
+from schema.flat_labels import FLAT, flat_ontology
 from schema.genes import GeneVocabulary, match_genes
 from schema.labels import UNLABELLED, CellOntology
 from schema.stages import StageScale
@@ -131,10 +133,10 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
     InputError
         If files cannot be read, contradict each other, or hold no labelled training cell.
     """
-    ontology = CellOntology.load(config.ontology)
     scale = StageScale.load(config.stage_scale) if config.stage_scale else None
     stores = [open_store(path, layer=config.layer) for path in expand_files(as_names(config.files))]
     require_rows(stores)
+    ontology = _ontology(stores, config)
     species = common_species(stores)
     samples, sample_of_cells = sample_table(stores, config.columns, scale)
     samples["split"] = _split(samples, split, seed)
@@ -167,6 +169,17 @@ def _split(samples: pd.DataFrame, split: SplitConfig, seed: int) -> pd.Series:
     stratum = samples["study"] + "/" + samples["tumor_stage"].astype(str)
     strata = dict(zip(samples["donor_id"], stratum, strict=True))
     return samples["donor_id"].map(split_donors(strata, split, seed))
+
+
+def _ontology(stores: Sequence[CellStore], config: DataConfig) -> CellOntology:
+    """Return the label tree: the project's own, a user's, or one made of the labels of all files."""
+    if config.ontology != FLAT:
+        return CellOntology.load(Path(config.ontology) if config.ontology else None)
+    columns = [(store, pick_column(store, config.columns.cell_type, "cell_type")) for store in stores]
+    found = {str(name) for store, column in columns if column for name in store.obs(column).categories}
+    label_map = load_label_map(config.label_map) if config.label_map else {}
+    labels = {label_map.get(name, name) for name in found}
+    return flat_ontology(sorted(label for label in labels if label is not None), CellOntology.load())
 
 
 def _labels(store: CellStore, config: DataConfig, ontology: CellOntology) -> Codes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -19,12 +22,14 @@ from torch import Tensor
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
+from model.novelty import Novelty
+from schema.calls import CallRules
 from schema.errors import BundleError, NeutrostageError, OutputError
 from schema.genes import GeneVocabulary
 from schema.labels import CellOntology
 from schema.stages import StageScale
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
 _KEYS = {
     "format",
@@ -33,14 +38,18 @@ _KEYS = {
     "stage_scale",
     "genes",
     "temperatures",
+    "rules",
     "reference",
     "training_labels",
     "training_prior",
     "metrics",
+    "checks",
     "provenance",
     "files",
 }
 _MAX_JSON_BYTES = 50_000_000
+_NOVELTY = "novelty."
+"""Beginning of the names of the novelty score's tensors among the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,10 @@ class Bundle:
         Label tree, stage scale (None = no stage head) and genes.
     temperatures
         float32 `[n_levels]`, one per level of the label tree.
+    novelty
+        The novelty score.
+    rules
+        When a cell gets a label.
     reference
         For each donor of the calibration, "sensitivity" and "false_positive": mean calibrated neutrophil probability of
         its neutrophils and of its other counted cells; NaN where it had none.
@@ -64,6 +77,8 @@ class Bundle:
         float `[n_leaves]`, > 0, summing to 1: the prior of the leaves that the probabilities imply.
     metrics
         Name to value, on the validation donors.
+    checks
+        Rows behind them: "reliability" by level of the label tree, "back_off" by threshold, "novelty" by type left out.
     provenance
         Seed, versions, git commit, resolved config and fingerprints of the data.
     digest
@@ -76,10 +91,13 @@ class Bundle:
     scale: StageScale | None
     vocabulary: GeneVocabulary
     temperatures: Tensor
+    novelty: Novelty
+    rules: CallRules
     reference: Mapping[str, list[float]]
     training_labels: Mapping[str, int]
     training_prior: Tensor
     metrics: Mapping[str, float]
+    checks: Mapping[str, list[dict[str, Any]]]
     provenance: Mapping[str, Any]
     digest: str = field(default="")
 
@@ -87,6 +105,12 @@ class Bundle:
     def is_calibrated(self) -> bool:
         """Whether there were held-out donors to fit temperatures and error rates on."""
         return len(self.reference["sensitivity"]) > 0
+
+    @property
+    def call_prior(self) -> npt.NDArray[np.float32]:
+        """How common each leaf was in training, float32 `[n_leaves]`, > 0; leaves never seen stand at the mean."""
+        prior: npt.NDArray[np.float32] = self.network.cell_type_head.log_prior.exp().cpu().numpy()
+        return prior
 
     @property
     def knows_neutrophils(self) -> bool:
@@ -113,7 +137,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
-        save_file({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()}, draft / WEIGHTS)
+        weights = bundle.network.state_dict() | bundle.novelty.state_dict(prefix=_NOVELTY)
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, draft / WEIGHTS)
         (draft / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
         (draft / DESCRIPTION).write_text(json.dumps(_describe(bundle, draft), indent=1), encoding="utf-8")
         os.replace(draft, folder)  # noqa: PTH105 - one call that replaces atomically
@@ -150,10 +175,12 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
         "stage_scale": bundle.scale.to_dict() if bundle.scale else None,
         "genes": {"n_genes": bundle.vocabulary.n_genes, "digest": bundle.vocabulary.digest},
         "temperatures": bundle.temperatures.tolist(),
-        "reference": {k: [None if x != x else x for x in v] for k, v in bundle.reference.items()},
+        "rules": _finite_or_none(asdict(bundle.rules)),
+        "reference": _finite_or_none(dict(bundle.reference)),
         "training_labels": dict(bundle.training_labels),
         "training_prior": dict(zip(_leaf_ids(bundle.ontology), bundle.training_prior.tolist(), strict=True)),
         "metrics": dict(bundle.metrics),
+        "checks": _finite_or_none(dict(bundle.checks)),
         "provenance": dict(bundle.provenance),
         "files": {name: _sha256(draft / name) for name in (WEIGHTS, GENES)},
     }
@@ -199,6 +226,9 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
     bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise _broken(WEIGHTS, f"values that are not finite in {bad[0]}")
+    novelty = Novelty(len(ontology.nodes), config.encoder.n_latent)
+    of_novelty = {name.removeprefix(_NOVELTY): weights.pop(name) for name in list(weights) if name.startswith(_NOVELTY)}
+    novelty.load_state_dict(of_novelty, strict=True)
     network.load_state_dict(weights, strict=True)
     temperatures = torch.tensor(content["temperatures"], dtype=torch.float32)
     if temperatures.shape != (int(ontology.levels.max()),) or not bool((temperatures > 0).all()):
@@ -217,6 +247,8 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         scale=scale,
         vocabulary=vocabulary,
         temperatures=temperatures,
+        novelty=novelty.eval(),
+        rules=CallRules(**{k: math.inf if v is None else float(v) for k, v in content["rules"].items()}),
         reference={
             k: [float("nan") if x is None else float(x) for x in content["reference"][k]]
             for k in ("sensitivity", "false_positive")
@@ -224,9 +256,19 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
         training_prior=prior,
         metrics={str(k): float(v) for k, v in content["metrics"].items()},
+        checks={str(k): [dict(row) for row in v] for k, v in content["checks"].items()},
         provenance=dict(content["provenance"]),
         digest=_sha256(folder / DESCRIPTION),
     )
+
+
+def _finite_or_none(value: Any) -> Any:
+    """Return nested values as JSON can hold them: no NaN, no infinity."""
+    if isinstance(value, dict):
+        return {key: _finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite_or_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _leaf_ids(ontology: CellOntology) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,6 +156,20 @@ class CalibrationCheck:
         if types.n_cells:
             found |= {"val/cell_type/accuracy_calibrated": types.accuracy, "val/cell_type/ece": types.error}
         return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return for each level its cells, accuracy and calibration error, and its bins: cells, confidences, right."""
+        return [
+            {
+                "level": level,
+                "n_cells": reliability.n_cells,
+                "accuracy": reliability.accuracy,
+                "ece": reliability.error,
+                "bins": reliability.bins.T.tolist(),
+            }
+            for level, reliability in enumerate(self.levels, start=1)
+            if reliability.n_cells
+        ]
 
     def reference(self) -> dict[str, list[float]]:
         """Return what each donor says of neutrophils found and missed, among the cells that the burden counts.

@@ -59,6 +59,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_genes: int, config: EncoderConfig) -> None:
         super().__init__()
+        self.n_latent = config.n_latent
         self.register_buffer("gene_mean", nn.Parameter(requires_grad=False).new_zeros(n_genes))
         self.first = nn.Linear(n_genes, config.n_hidden)
         self.blocks = nn.Sequential(*(ResidualBlock(config.n_hidden, config.dropout) for _ in range(config.n_blocks)))

@@ -58,6 +58,7 @@ class CellTypeHead(nn.Module):
 
     def __init__(self, n_latent: int, n_leaves: int) -> None:
         super().__init__()
+        self.n_leaves = n_leaves
         self.layers = nn.Sequential(nn.LayerNorm(n_latent), nn.GELU(), nn.Linear(n_latent, n_leaves))
         self.register_buffer("log_prior", torch.full((n_leaves,), -math.log(n_leaves)))
         self.register_buffer("strength", torch.tensor(0.0))

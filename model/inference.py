@@ -25,10 +25,13 @@ class CellPredictions(NamedTuple):
         float32 `[n_cells, n_latent]`.
     probabilities
         float32 `[n_cells, n_leaves]`, calibrated, rows sum to 1; all zero for cells without any count.
+    novelty
+        float32 `[n_cells]`, novelty score (see `model.novelty`); NaN for cells without any count.
     """
 
     latent: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
+    novelty: npt.NDArray[np.float32]
 
 
 class Predictor:
@@ -53,6 +56,7 @@ class Predictor:
         self.device = choose_device(device)
         self.network = bundle.network.to(self.device).eval()
         self.tree = LabelTree(bundle.ontology).to(self.device)
+        self.novelty = bundle.novelty.to(self.device)
         self.temperatures = bundle.temperatures.to(self.device)
         head = self.network.stage_head
         self._pool = head.empty(n_samples) if head is not None else None
@@ -68,7 +72,8 @@ class Predictor:
         if head is not None and self._pool is not None:
             self._pool = head.pool(self._pool, latent[counted], logits[counted].softmax(dim=1), batch.sample[counted])
         probabilities = self.tree.leaf_probabilities(logits, self.temperatures) * counted[:, None]
-        return CellPredictions(latent.cpu().numpy(), probabilities.cpu().numpy())
+        novelty = self.novelty(latent, logits).masked_fill(~counted, torch.nan)
+        return CellPredictions(latent.cpu().numpy(), probabilities.cpu().numpy(), novelty.cpu().numpy())
 
     @torch.inference_mode()
     def stage_probabilities(self) -> npt.NDArray[np.float64] | None:

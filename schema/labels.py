@@ -66,6 +66,7 @@ class Roles:
     neutrophil_malignant_doublet: str | None
     pro_tumor_states: tuple[str, ...]
     outside_denominator: tuple[str, ...]
+    ambient: str | None = None
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,23 @@ CELL_COLUMNS = (
     Column("predicted_cell_type", "string", "-", "most probable type at level 2 (type), calibrated"),
     Column("predicted_cell_type_conf", "float32", "probability", "calibrated probability of that type"),
     Column("predicted_cell_type_ontology_term_id", "string", "CL id", "Cell Ontology id of that type or its nearest"),
-    Column("predicted_neutrophil_state", "string", "-", "most probable state; empty unless called a neutrophil"),
+    Column(
+        "predicted_neutrophil_state",
+        "string",
+        "-",
+        "state, all states taken as equally common; empty unless neutrophil",
+    ),
+    Column("predicted_label", "string", "-", "deepest node of the label tree that is probable enough, or unknown"),
+    Column("predicted_label_conf", "float32", "probability", "calibrated probability of that node; blank for unknown"),
+    Column(
+        "predicted_label_reason",
+        "string",
+        "-",
+        "why there is no cell type: low counts, ambient, out of distribution, ambiguous; else empty",
+    ),
     Column("neutrophil_probability", "float32", "probability", "calibrated mass at and below neutrophil"),
     Column("denominator_probability", "float32", "probability", "calibrated mass of types that the burden counts"),
+    Column("ood_score", "float32", "standard deviations", "novelty: about 0 for known cells, larger = stranger"),
 )
 """Columns of cells.parquet; those that start with predicted_ are also written to obs."""
 
@@ -61,6 +75,7 @@ SAMPLE_COLUMNS = (
     Column(
         "outside_denominator_percent", "float64", "percent", "expected erythroid, platelet, ambient and doublet rows"
     ),
+    Column("ood_percent", "float64", "percent", "rows out of distribution: they resemble no cell of the training"),
 )
 """Columns of samples.csv before those that depend on the bundle (see `stage_columns`, `fraction_columns`)."""
 

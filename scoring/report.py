@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from schema.calls import CallRules
 from schema.labels import CellOntology
 from schema.predictions import (
     ASSESSABLE,
@@ -26,7 +27,9 @@ from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, 
 from scoring.burden import BurdenConfig
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
 from scoring.headline import burden_headline, stage_headline
+from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
+from scoring.sureness import sureness
 from scoring.wording import count_text, interval_text, percent_text, visible_text
 
 TEMPLATE = "report.html.j2"
@@ -63,6 +66,10 @@ class ReportContent:
         File name, species and bundle for the heading; left out where blank.
     burden_config
         How the intervals were computed.
+    rules, checks
+        Of the bundle: when a cell gets a label, and how well probabilities, labels and novelty held on held-out donors.
+    labels
+        What was said of the cells: words, cells and their percent.
     """
 
     title: str
@@ -79,6 +86,9 @@ class ReportContent:
     species: str = ""
     bundle: str = ""
     burden_config: BurdenConfig = field(default_factory=BurdenConfig)
+    rules: CallRules | None = None
+    checks: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    labels: Sequence[tuple[str, int, float]] = ()
 
 
 def render_report(content: ReportContent) -> str:
@@ -107,6 +117,7 @@ def render_report(content: ReportContent) -> str:
         rows=_table_rows(samples, content.scale, truth),
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
+        sureness=sureness(content.rules, content.checks),
         limits={
             "min_denominator": MIN_DENOMINATOR,
             "denominator": CONFIDENT_DENOMINATOR,
@@ -141,6 +152,8 @@ def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataF
         figures["stage"] = stage_figure(samples, scale, truth)
     if len(content.embedding):
         figures["embedding"] = embedding_figure(content.embedding, samples, ontology)
+    if content.checks.get("reliability"):
+        figures["reliability"] = reliability_figure(content.checks["reliability"])
     if state_columns(ontology):
         figures["states"] = state_figure(samples, ontology)
     return figures

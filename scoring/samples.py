@@ -55,6 +55,7 @@ def assemble_samples(
     facts: SampleFacts,
     burden: pd.DataFrame,
     stage_probabilities: Floats | None,
+    ood_percent: Floats,
     *,
     ontology: CellOntology,
     scale: StageScale | None,
@@ -73,6 +74,8 @@ def assemble_samples(
     stage_probabilities
         float64 `[n_samples, n_levels]`: probability of each level, lowest first; rows sum to 1, or are NaN where no
         stage is predicted; None where the bundle predicts none.
+    ood_percent
+        float64 `[n_samples]`: percent of rows out of distribution.
     ontology, scale
         Of the bundle; no scale, no stage columns.
     run
@@ -92,7 +95,7 @@ def assemble_samples(
             pd.DataFrame({"sample_id": list(sample_ids), "n_cells": facts.n_cells}),
             _burden_part(burden, verdicts),
             _stage_names(stage_probabilities, scale, n_samples),
-            _depth_part(facts, ontology, run),
+            _depth_part(facts, ontology, run).assign(ood_percent=ood_percent),
             _stage_part(stage_probabilities, scale, n_samples),
             _named(facts.fractions(ontology), fraction_columns(ontology)),
             _named(facts.states(ontology), state_columns(ontology)),

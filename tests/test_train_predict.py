@@ -109,6 +109,9 @@ def test_the_annotated_file_is_the_input_plus_ours(cohort, predictions):
         "predicted_cell_type_conf",
         "predicted_cell_type_ontology_term_id",
         "predicted_neutrophil_state",
+        "predicted_label",
+        "predicted_label_conf",
+        "predicted_label_reason",
     ]
     probabilities = after.obsm["neutrostage_probabilities"]
     np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-4)
@@ -292,6 +295,24 @@ def test_a_label_that_means_nothing_is_listed_with_its_neighbours(cohort, tmp_pa
     with pytest.raises(InputError, match=r"'macrofage' \(nearest: macrophage"):
         train.train(train_config([tmp_path / "typo.h5ad"], tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_flat_list_of_labels_trains_with_no_tree(cohort, tmp_path):
+    """Labels that no tree knows; one of them means neutrophil, which is all that the burden asks."""
+    adata = ad.read_h5ad(cohort[0])
+    is_neutrophil = adata.obs["cell_type"].str.contains("neutrophil").to_numpy()
+    is_malignant = (adata.obs["cell_type"] == "malignant epithelial cell").to_numpy()
+    adata.obs["kind"] = np.select([is_neutrophil, is_malignant], ["Neutrophils", "group 1"], "group 2")
+    adata.write_h5ad(tmp_path / "flat.h5ad")
+    arguments = ["--data.ontology", "flat", "--data.columns.cell_type", "kind"]
+    train.train(train_config([tmp_path / "flat.h5ad"], tmp_path / "run", *arguments))
+    predict.predict(predict_config(cohort[1], tmp_path / "run", tmp_path / "out"))
+    cells = pq.read_table(tmp_path / "out/cells.parquet").to_pandas()
+    assert set(cells["predicted_cell_type"]) <= {"Neutrophils", "group 1", "group 2"}
+    truth = ad.read_h5ad(cohort[1]).obs["true_cell_type_id"] == "MAL"
+    assert (cells["predicted_cell_type"].to_numpy()[truth] == "group 1").mean() > 0.8
+    samples = read_samples(tmp_path / "out/samples.csv")
+    assert samples["burden_percent"].notna().any()
 
 
 def test_a_cellxgene_file_trains_with_no_map(cohort, tmp_path):

@@ -18,7 +18,7 @@ PROBABILITIES = np.arange(14, dtype=np.float32).reshape(7, 2)
 OBS = {
     "predicted_cell_type": pd.Categorical(["neutrophil", "B cell"] * 3 + ["neutrophil"]),
     "predicted_cell_type_conf": np.linspace(0, 1, 7, dtype=np.float32),
-    "predicted_neutrophil_state": pd.Series(["mature", None] * 3 + ["ü"], dtype="string"),
+    "predicted_neutrophil_state": pd.Categorical(["mature", ""] * 3 + ["ü"]),
 }
 UNS = {"version": "1", "samples": np.array(["s1", "s<2>"]), "nested": {"threshold": 0.5}}
 
@@ -29,9 +29,15 @@ def annotate(source, target, *, overwrite=False, obs=OBS, obsm=PROBABILITIES, un
         AnnotatedWriter(store, target, obsm={"probabilities": 2}, overwrite_columns=overwrite) as writer,
     ):
         for start in range(0, store.n_cells, step):
-            writer.write_rows(start, {"probabilities": obsm[start : start + step]})
-        writer.finish(obs, uns)
+            rows = slice(start, start + step)
+            block = {name: _used(values[rows]) for name, values in obs.items()}
+            writer.write_rows(start, {"probabilities": obsm[rows]}, block)
+        writer.finish(uns)
     return target
+
+
+def _used(values):
+    return values.remove_unused_categories() if isinstance(values, pd.Categorical) else values
 
 
 @pytest.fixture
@@ -188,9 +194,9 @@ def test_a_run_that_ends_early_leaves_nothing(tmp_path, rich):
         open_store(rich) as store,
         AnnotatedWriter(store, tmp_path / "a.h5ad", obsm={"probabilities": 2}, overwrite_columns=False) as writer,
     ):
-        writer.write_rows(0, {"probabilities": PROBABILITIES[:3]})
-        with pytest.raises(ValueError, match=r"Expected 7 rows but got \{'obsm': 3\}"):
-            writer.finish(OBS, UNS)
+        writer.write_rows(0, {"probabilities": PROBABILITIES[:3]}, {"predicted_score": np.zeros(3)})
+        with pytest.raises(ValueError, match=r"Expected 7 rows but got 3"):
+            writer.finish(UNS)
     assert not (tmp_path / "a.h5ad").exists()
 
 
@@ -201,13 +207,26 @@ def test_rows_out_of_order_or_shape_are_a_bug(tmp_path, rich, start, shape):
         AnnotatedWriter(store, tmp_path / "a.h5ad", obsm={"probabilities": 2}, overwrite_columns=False) as writer,
         pytest.raises(ValueError, match=r"from row 0 but got"),
     ):
-        writer.write_rows(start, {"probabilities": np.zeros(shape, dtype=np.float32)})
+        writer.write_rows(start, {"probabilities": np.zeros(shape, dtype=np.float32)}, {"score": np.zeros(2)})
 
 
-def test_a_column_of_another_length_is_a_bug(tmp_path, rich):
-    with pytest.raises(ValueError, match=r"Expected 7 rows but got \{'x': 6\}"):
-        annotate(rich, tmp_path / "a.h5ad", obs={"x": np.zeros(6)})
+@pytest.mark.parametrize("second", [{"x": np.zeros(2)}, {"y": np.zeros(3)}, {"x": np.zeros(3), "y": np.zeros(3)}])
+def test_columns_that_change_on_the_way_are_a_bug(tmp_path, rich, second):
+    with (
+        open_store(rich) as store,
+        AnnotatedWriter(store, tmp_path / "a.h5ad", obsm={"probabilities": 2}, overwrite_columns=False) as writer,
+    ):
+        writer.write_rows(0, {"probabilities": PROBABILITIES[:3]}, {"x": np.zeros(3)})
+        with pytest.raises(ValueError, match=r"got \{"):
+            writer.write_rows(3, {"probabilities": PROBABILITIES[3:6]}, second)
     assert not (tmp_path / "a.h5ad").exists()
+
+
+def test_categories_are_those_that_occur_in_any_block_in_alphabetical_order(tmp_path, rich):
+    names = pd.Categorical(["z", "b", "b", "a", "z", "a", "b"], categories=["z", "y", "b", "a"])
+    result = ad.read_h5ad(annotate(rich, tmp_path / "a.h5ad", obs={"predicted_x": names}, step=2))
+    assert list(result.obs["predicted_x"].cat.categories) == ["a", "b", "z"]
+    assert list(result.obs["predicted_x"]) == ["z", "b", "b", "a", "z", "a", "b"]
 
 
 def test_the_input_is_never_the_target(rich):

@@ -7,6 +7,8 @@ from model.bundle import Bundle, load_bundle, save_bundle
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
+from model.novelty import Novelty
+from schema.calls import CallRules
 from schema.errors import BundleError, OutputError
 from schema.genes import GeneVocabulary
 from schema.stages import StageScale
@@ -20,6 +22,9 @@ def bundle(ontology):
     )
     scale = StageScale.load("mouse_carcinogenesis")
     network = Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval()
+    novelty = Novelty(len(ontology.nodes), 4)
+    novelty.centre.fill_(0.25)
+    novelty.seen[3] = True
     prior = torch.arange(1.0, len(ontology.leaves) + 1)
     network.cell_type_head.adjust((prior / prior.sum()).log(), 1.0)
     return Bundle(
@@ -29,10 +34,13 @@ def bundle(ontology):
         scale=scale,
         vocabulary=GeneVocabulary(("Cxcr2", "S100a8", "Epcam"), ("ENSMUSG00000026180", "", ""), "mouse"),
         temperatures=torch.tensor([1.0, 1.5, 2.0]),
+        novelty=novelty,
+        rules=CallRules(back_off=0.65, novelty=float("inf")),
         reference={"sensitivity": [0.9, float("nan")], "false_positive": [0.01, 0.02]},
         training_labels={"NEUT": 3, "N_ANG": 2, "L1_MYE": 5},
         training_prior=prior / prior.sum(),
         metrics={"val/cell_type/ece": 0.02},
+        checks={"back_off": [{"back_off": 0.5, "accuracy": float("nan")}], "reliability": [], "novelty": []},
         provenance={"seed": 0},
     )
 
@@ -51,6 +59,10 @@ def test_a_bundle_predicts_the_same_after_a_round_trip(bundle, folder, make_batc
     assert again.ontology == bundle.ontology
     assert again.scale == bundle.scale
     assert again.temperatures.tolist() == [1.0, 1.5, 2.0]
+    for name, value in bundle.novelty.state_dict().items():
+        assert torch.equal(again.novelty.state_dict()[name], value), name
+    assert again.rules == bundle.rules
+    assert again.checks["back_off"] == [{"back_off": 0.5, "accuracy": None}]
     assert torch.equal(again.training_prior, bundle.training_prior)
     assert torch.equal(again.network.cell_type_head.log_prior, bundle.network.cell_type_head.log_prior)
     assert float(again.network.cell_type_head.strength) == 1.0
@@ -95,11 +107,13 @@ def test_a_changed_file_is_named(folder, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 1}, "bundles of format 2: got format 1"),
-        ({"format": 3}, "format 3"),
+        ({"format": 2}, "bundles of format 3: got format 2"),
+        ({"format": 4}, "format 4"),
         ({"surprise": 1}, "surprise"),
         ({"temperatures": [1.0]}, "temperatures"),
         ({"temperatures": [1.0, 0.0, 1.0]}, "temperatures"),
+        ({"rules": {"back_off": 0.2, "novelty": 1.0}}, "back_off"),
+        ({"rules": {"back_off": 0.5}}, "novelty"),
         ({"training_prior": {"MAL": 1.0}}, "training prior"),
         ({"training_prior": [1.0]}, "AttributeError"),
         ({"files": {"../weights.safetensors": "0"}}, "weights"),

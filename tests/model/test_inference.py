@@ -7,8 +7,10 @@ from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
 from model.inference import Predictor
 from model.network import Network, NetworkConfig
+from model.novelty import Novelty
 from model.prior import leaf_prior, log_adjustment
 from model.tree import LabelTree
+from schema.calls import CallRules
 from schema.genes import GeneVocabulary
 from schema.stages import StageScale
 
@@ -30,10 +32,13 @@ def bundle(ontology):
         scale=StageScale.load("mouse_carcinogenesis"),
         vocabulary=GeneVocabulary(("Cxcr2", "S100a8", "Epcam"), ("ENSMUSG00000026180", "", ""), "mouse"),
         temperatures=torch.tensor([1.0, 1.5, 2.0]),
+        novelty=Novelty(len(ontology.nodes), 4),
+        rules=CallRules(back_off=0.5, novelty=float("inf")),
         reference={"sensitivity": [], "false_positive": []},
         training_labels={"NEUT": 3},
         training_prior=leaf_prior(label_counts, ontology),
         metrics={},
+        checks={},
         provenance={},
     )
 

@@ -46,6 +46,7 @@ def make_samples(ontology, scale):
             facts,
             _burden(expected, ontology),
             stage if with_stage else None,
+            np.zeros(n),
             ontology=ontology,
             scale=scale if with_stage else None,
             run=RunFacts(

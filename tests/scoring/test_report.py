@@ -100,7 +100,7 @@ def test_sections_stand_in_the_order_in_which_they_are_read(eight):
     sections = re.findall(r'<section id="(\w+)"', eight)
     assert sections == [
         *("samples", "burden", "composition", "stage", "cells", "states"),
-        *("coverage", "flags", "methods", "provenance"),
+        *("labels", "coverage", "flags", "methods", "provenance"),
     ]
 
 

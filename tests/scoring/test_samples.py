@@ -7,6 +7,7 @@ from scoring.sample_facts import SampleFacts
 from scoring.samples import RunFacts, assemble_samples
 
 RUN = RunFacts(genes_found_percent=75.0, training_has_neutrophils=True, n_reference_donors=5, by_orthologs=False)
+OOD = np.array([3.5, np.nan])
 STAGE = np.array([[0.1, 0.2, 0.3, 0.4, 0.0, 0.0], [np.nan] * 6])
 
 
@@ -40,7 +41,7 @@ def parts(ontology):
 
 @pytest.fixture
 def table(parts, ontology, scale):
-    return assemble_samples(["a", "b"], *parts, STAGE, ontology=ontology, scale=scale, run=RUN)
+    return assemble_samples(["a", "b"], *parts, STAGE, OOD, ontology=ontology, scale=scale, run=RUN)
 
 
 def test_columns_and_dtypes_are_the_contract(table, ontology, scale):
@@ -57,6 +58,7 @@ def test_an_assessable_sample_keeps_its_numbers(table):
     assert (row["fraction_NEUT"], row["fraction_MAL"]) == (0.1, 0.88)
     assert (row["state_N_MAT"], row["state_N_ANG"]) == (0.8, 0.2)
     assert row["genes_found_percent"] == 75.0
+    assert row["ood_percent"] == 3.5
 
 
 def test_a_sample_that_is_not_assessable_has_no_burden(table):
@@ -85,13 +87,13 @@ def test_a_sample_without_stage_is_blank(table):
 
 
 def test_a_bundle_without_scale_has_no_stage_columns(parts, ontology):
-    table = assemble_samples(["a", "b"], *parts, None, ontology=ontology, scale=None, run=RUN)
+    table = assemble_samples(["a", "b"], *parts, None, OOD, ontology=ontology, scale=None, run=RUN)
     assert table.columns.tolist() == [column.name for column in sample_columns(ontology, None)]
     assert table["predicted_tumor_stage"].tolist() == ["", ""]
 
 
 def test_a_scale_without_probabilities_is_blank(parts, ontology, scale):
-    table = assemble_samples(["a", "b"], *parts, None, ontology=ontology, scale=scale, run=RUN)
+    table = assemble_samples(["a", "b"], *parts, None, OOD, ontology=ontology, scale=scale, run=RUN)
     assert table["p_stage_ge_M4"].isna().all()
 
 
@@ -104,12 +106,12 @@ def test_it_survives_the_disk(table, ontology, scale, tmp_path):
 
 def test_the_callers_tables_stay_as_they_were(parts, ontology):
     before = parts[1].copy()
-    assemble_samples(["a", "b"], *parts, None, ontology=ontology, scale=None, run=RUN)
+    assemble_samples(["a", "b"], *parts, None, OOD, ontology=ontology, scale=None, run=RUN)
     pd.testing.assert_frame_equal(parts[1], before)
 
 
 def test_parts_of_different_length_are_refused(parts, ontology, scale):
     with pytest.raises(ValueError, match="Expected 3 samples"):
-        assemble_samples(["a", "b", "c"], *parts, None, ontology=ontology, scale=None, run=RUN)
+        assemble_samples(["a", "b", "c"], *parts, None, OOD, ontology=ontology, scale=None, run=RUN)
     with pytest.raises(ValueError, match="Expected 2 x 6"):
-        assemble_samples(["a", "b"], *parts, np.ones((2, 3)), ontology=ontology, scale=scale, run=RUN)
+        assemble_samples(["a", "b"], *parts, np.ones((2, 3)), OOD, ontology=ontology, scale=scale, run=RUN)

@@ -1,0 +1,124 @@
+"""All that is fitted on donors that a network was not trained on: temperatures, novelty and the rules of calling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.back_off import BackOffCurve
+from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
+from model.network import Network
+from model.novelty import EncodedCells, Novelty
+from model.novelty_limit import choose_limit
+from model.tree import LabelTree
+from schema.batch import CellBatch
+from schema.calls import CallRules
+from schema.errors import UsageError
+from schema.labels import CellOntology
+
+Batches = Callable[[int | None], Iterable[CellBatch]]
+"""Gives the cells of a split in batches: so many of them, drawn at random, or (None) all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """What is wanted of the calls on held-out donors."""
+
+    accuracy: float = 0.95
+    """Share of labels that shall be right: a cell's label backs off to a broader node until it holds, 0 to 1."""
+    most_flagged: float = 0.05
+    """Largest share of known cells that may be called out of distribution, above 0 and below 1."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not (0 < self.accuracy <= 1 and 0 < self.most_flagged < 1):
+            raise UsageError(
+                "accuracy and most_flagged are shares",
+                got=f"{self.accuracy} and {self.most_flagged}",
+                where="calibration",
+                fix="Give values between 0 and 1.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What was fitted and found; `model.bundle.Bundle` says what each is.
+
+    Attributes
+    ----------
+    temperatures, novelty, rules, reference, metrics, checks
+        As in a bundle.
+    """
+
+    temperatures: Tensor
+    novelty: Novelty
+    rules: CallRules
+    reference: Mapping[str, list[float]]
+    metrics: Mapping[str, float]
+    checks: Mapping[str, list[dict[str, Any]]]
+
+
+@torch.no_grad()
+def calibrate(
+    network: Network,
+    ontology: CellOntology,
+    *,
+    training: Batches,
+    held_out: Batches,
+    donor: Tensor,
+    config: CalibrationConfig,
+) -> Calibration:
+    """Fit temperatures, novelty and the rules of calling, and check them; memory does not grow with the cells.
+
+    Parameters
+    ----------
+    network
+        The trained network, in evaluation mode.
+    ontology
+        Label tree.
+    training, held_out
+        Cells of the donors trained on, and of those kept back for this.
+    donor
+        int64 `[n_samples]`, donor of each sample, numbered from 0.
+    config
+        What is wanted of the calls.
+    """
+    tree = LabelTree(ontology)
+    some = encoded(network, held_out(MOST_CELLS))
+    temperatures = fit_temperatures(some.logits, some.label, tree)
+    novelty = Novelty(len(ontology.nodes), network.encoder.n_latent)
+    novelty.fit(encoded(network, training(MOST_CELLS)), some)
+    limit, found = choose_limit(novelty, some, ontology, config.most_flagged)
+    check, curve = CalibrationCheck(ontology, int(donor.max()) + 1), BackOffCurve(ontology)
+    for batch in held_out(None):
+        logits = network(batch).logits.float()
+        node = tree.node_log_probabilities(logits, temperatures).exp()
+        check.update(node, batch.cell_type, donor[batch.sample])
+        curve.update(node.numpy(), batch.cell_type.numpy())
+    return Calibration(
+        temperatures=temperatures,
+        novelty=novelty,
+        rules=CallRules(back_off=curve.choose(config.accuracy), novelty=limit),
+        reference=check.reference(),
+        metrics=check.metrics(),
+        checks={"reliability": check.rows(), "back_off": curve.rows(), "novelty": found},
+    )
+
+
+def encoded(network: Network, batches: Iterable[CellBatch]) -> EncodedCells:
+    """Return what the network says of the cells of all batches."""
+    parts = list(_encoded_batches(network, batches))
+    if not parts:
+        empty = torch.zeros(0, network.encoder.n_latent), torch.zeros(0, network.cell_type_head.n_leaves)
+        return EncodedCells(*empty, torch.zeros(0, dtype=torch.int64))
+    return EncodedCells(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _encoded_batches(network: Network, batches: Iterable[CellBatch]) -> Iterator[EncodedCells]:
+    for batch in batches:
+        latent, logits = network(batch)
+        yield EncodedCells(latent.float(), logits.float(), batch.cell_type)

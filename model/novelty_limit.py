@@ -1,0 +1,101 @@
+"""From which novelty on a cell is out of distribution: each type in turn is left out of what counts as known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.metrics import roc_auc_score
+
+from model.novelty import EncodedCells, Novelty
+from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
+
+LEAST_CELLS = 20
+"""Held-out cells that a type needs to be left out."""
+
+_TRIED = 200
+"""Limits that are tried, evenly spread over the known cells that may be flagged."""
+
+
+def choose_limit(
+    novelty: Novelty, held_out: EncodedCells, ontology: CellOntology, most_flagged: float
+) -> tuple[float, list[dict[str, Any]]]:
+    """Choose the limit on held-out donors and return it with what it finds of each type that is left out.
+
+    A type is left out by doing without its leaves and centres; the network has still learnt from it, so that what is
+    found here is the better side of what is found of types that the network never saw.
+
+    Parameters
+    ----------
+    novelty
+        The fitted score.
+    held_out
+        Cells of donors that were not trained on.
+    ontology
+        Label tree.
+    most_flagged
+        Largest share of known cells that may lie beyond the limit, 0 to 1.
+
+    Returns
+    -------
+    float
+        The limit at which the share found of left-out types (mean over types) exceeds the share of known cells flagged
+        by most; infinite without labelled cells.
+    list of dict
+        For each type left out: its id, its cells, the area under the ROC curve of left-out against known cells, and the
+        share of it beyond the limit.
+    """
+    known = held_out.label != UNLABELLED
+    if not bool(known.any()):
+        return float("inf"), []
+    scores = novelty(held_out.latent[known], held_out.logits[known]).numpy()
+    of_type = ontology.ancestor_at(TYPE_LEVEL)[held_out.label[known].numpy()]
+    strange = {
+        int(node): _left_out(novelty, held_out, known, of_type == node, int(node), ontology)
+        for node, n_cells in zip(*np.unique(of_type[of_type != UNLABELLED], return_counts=True), strict=True)
+        if n_cells >= LEAST_CELLS
+    }
+    tried = np.quantile(scores, 1 - most_flagged * np.arange(1, _TRIED + 1) / _TRIED)
+    gain = [_mean_found(strange, limit) - float((scores > limit).mean()) for limit in tried]
+    limit = float(tried[int(np.argmax(gain))]) if strange else float(tried[-1])
+    rows = [
+        {
+            "left_out": ontology.nodes[node].id,
+            "n_cells": len(found),
+            "auroc": _auroc(found, scores[of_type != node]),
+            "found": float((found > limit).mean()),
+        }
+        for node, found in strange.items()
+    ]
+    return limit, rows
+
+
+def _left_out(
+    novelty: Novelty,
+    held_out: EncodedCells,
+    known: torch.Tensor,
+    is_type: npt.NDArray[np.bool_],
+    node: int,
+    ontology: CellOntology,
+) -> npt.NDArray[np.float32]:
+    """Return the scores of the cells of a type as if it had never been seen, float32 `[n_cells_of_type]`."""
+    below = ontology.leaves_below
+    leaves = torch.from_numpy(below[node])
+    nodes = torch.from_numpy(~(below & ~below[node]).any(axis=1))
+    cells = torch.from_numpy(np.flatnonzero(known.numpy())[is_type])
+    parts = novelty.parts(held_out.latent[cells], held_out.logits[cells], (nodes, leaves))
+    scores: npt.NDArray[np.float32] = novelty.standardised(parts).numpy()
+    return scores
+
+
+def _mean_found(strange: dict[int, npt.NDArray[np.float32]], limit: float) -> float:
+    return float(np.mean([(found > limit).mean() for found in strange.values()])) if strange else 0.0
+
+
+def _auroc(strange: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> float:
+    if not len(known):
+        return float("nan")
+    truth = np.repeat([True, False], [len(strange), len(known)])
+    return float(roc_auc_score(truth, np.concatenate([strange, known])))

@@ -1,0 +1,89 @@
+"""Novelty on latents drawn from known Gaussians, where distance and energy can be computed by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.novelty import EncodedCells, Novelty
+from model.novelty_limit import choose_limit
+
+N_LATENT = 3
+
+
+def drawn(ontology, names, n_cells, seed):
+    """Return cells of some types around well separated centres, sure of their leaf."""
+    generator = torch.Generator().manual_seed(seed)
+    place = {ontology.nodes[leaf].id: column for column, leaf in enumerate(ontology.leaves)}
+    label = torch.tensor([ontology.index_by_id[name] for name in names]).repeat_interleave(n_cells)
+    centre = torch.eye(len(names), N_LATENT).repeat_interleave(n_cells, dim=0) * 20
+    spread = torch.tensor([1.0, 2.0, 0.5])
+    latent = centre + torch.randn(len(label), N_LATENT, generator=generator) * spread
+    logits = torch.zeros(len(label), len(ontology.leaves))
+    for row, name in enumerate(np.repeat(names, n_cells)):
+        logits[row, place[name]] = 12.0
+    return EncodedCells(latent, logits, label)
+
+
+@pytest.fixture
+def fitted(ontology):
+    novelty = Novelty(len(ontology.nodes), N_LATENT)
+    names = ["MAC", "B", "PLT"]
+    novelty.fit(drawn(ontology, names, 2000, 0), drawn(ontology, names, 500, 1))
+    return novelty
+
+
+def test_centres_and_covariance_are_those_the_cells_were_drawn_from(ontology, fitted):
+    at = ontology.index_by_id
+    assert torch.allclose(fitted.centre[at["B"]], torch.tensor([0.0, 20.0, 0.0]), atol=0.15)
+    assert sorted(torch.nonzero(fitted.seen)[:, 0].tolist()) == sorted([at["MAC"], at["B"], at["PLT"]])
+    cell = torch.tensor([[0.0, 24.0, 0.0], [0.0, 20.0, 2.0]])
+    distance = fitted.parts(cell, torch.zeros(2, len(ontology.leaves)))[:, 1]
+    assert distance.tolist() == pytest.approx([2.0, 4.0], rel=0.05)
+
+
+def test_energy_is_minus_the_log_of_the_sum(ontology, fitted):
+    logits = torch.zeros(1, len(ontology.leaves))
+    energy = fitted.parts(torch.zeros(1, N_LATENT), logits)[0, 0]
+    assert float(energy) == pytest.approx(-np.log(len(ontology.leaves)))
+
+
+def test_known_cells_score_about_zero_and_strange_ones_high(ontology, fitted):
+    known = drawn(ontology, ["MAC", "B", "PLT"], 500, 1)
+    scores = fitted(known.latent, known.logits)
+    assert float(scores.mean()) == pytest.approx(0.0, abs=1e-4)
+    strange = fitted(torch.full((1, N_LATENT), -9.0), torch.zeros(1, len(ontology.leaves)))
+    assert float(strange) > float(scores.max()) + 3
+
+
+def test_nodes_with_few_cells_have_no_centre(ontology):
+    novelty = Novelty(len(ontology.nodes), N_LATENT)
+    few, many = drawn(ontology, ["NK"], 4, 0), drawn(ontology, ["B"], 50, 0)
+    training = EncodedCells(*(torch.cat(pair) for pair in zip(few, many, strict=True)))
+    novelty.fit(training, many)
+    assert torch.nonzero(novelty.seen)[:, 0].tolist() == [ontology.index_by_id["B"]]
+
+
+def test_a_type_left_out_is_found_beyond_the_limit(ontology, fitted):
+    held_out = drawn(ontology, ["MAC", "B", "PLT"], 200, 2)
+    limit, rows = choose_limit(fitted, held_out, ontology, 0.05)
+    scores = fitted(held_out.latent, held_out.logits)
+    assert float((scores > limit).float().mean()) <= 0.05
+    assert [row["left_out"] for row in rows] == ["MAC", "B", "PLT"]
+    assert [row["n_cells"] for row in rows] == [200, 200, 200]
+    assert [row["found"] for row in rows] == [1.0, 1.0, 1.0]
+    assert [row["auroc"] for row in rows] == [1.0, 1.0, 1.0]
+
+
+def test_a_neutrophil_state_is_left_out_with_its_whole_type(ontology):
+    novelty = Novelty(len(ontology.nodes), N_LATENT)
+    names = ["N_MAT", "N_ISG", "B"]
+    novelty.fit(drawn(ontology, names, 300, 0), drawn(ontology, names, 100, 1))
+    _, rows = choose_limit(novelty, drawn(ontology, names, 100, 2), ontology, 0.05)
+    assert [(row["left_out"], row["n_cells"], row["found"]) for row in rows] == [("NEUT", 200, 1.0), ("B", 100, 1.0)]
+
+
+def test_without_held_out_cells_nothing_is_out_of_distribution(ontology, fitted):
+    nothing = EncodedCells(
+        torch.zeros(0, N_LATENT), torch.zeros(0, len(ontology.leaves)), torch.zeros(0, dtype=torch.int64)
+    )
+    assert choose_limit(fitted, nothing, ontology, 0.05) == (float("inf"), [])

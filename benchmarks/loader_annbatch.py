@@ -20,13 +20,9 @@ LABEL = "cell_type"
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
 
 
-DATASET_SIZE = "4GB"
-"""Cells that annbatch shuffles in memory together; its default of 20 GB needs more memory than that."""
-
-
 def write_store(source: Path, target: Path, seed: int) -> None:
-    """Write a shuffled collection from an h5ad, with annbatch's defaults but for the size of its parts."""
-    DatasetCollection(target).add_adatas([source], rng=np.random.default_rng(seed), dataset_size=DATASET_SIZE)
+    """Write a shuffled collection from an h5ad, with annbatch's defaults."""
+    DatasetCollection(target).add_adatas([source], rng=np.random.default_rng(seed))
 
 
 def open_annbatch(path: Path, batch_size: int, seed: int, *, chunk_size: int, preload_nchunks: int) -> Opened:

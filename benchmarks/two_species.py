@@ -59,21 +59,27 @@ def run(files: dict[str, Path], work: Path, ontology: CellOntology, seeds: Seque
         for setting in SETTINGS:
             for number, patients in enumerate(PATIENTS):
                 held_out = tuple(f"{HUMAN}_{patient}" for patient in patients)
-                place = work / f"{setting.name.replace(' ', '_')}_{number}_{seed}"
-                training = Training(
-                    files=tuple(files[name] for name in setting.files),
-                    test_donors=held_out if setting.files != (MOUSE,) else (),
-                    max_epochs=MAX_EPOCHS,
-                    batch_size=BATCH_SIZE,
-                    seed=seed,
-                )
-                seconds = train_network(training, place).seconds
-                test = write_test_cells(files[HUMAN], held_out, place.with_suffix(".h5ad"))
-                output = place.with_name(f"{place.name}_predicted")
-                predict_network(place, test, output)
+                with_people = setting.files != (MOUSE,)
+                place = work / f"{setting.name.replace(' ', '_')}_{number if with_people else 'all'}_{seed}"
+                if not (place / "bundle").exists():
+                    train_network(_training(setting, files, held_out if with_people else (), seed), place)
+                output = place.with_name(f"{place.name}_on_{number}")
+                test = write_test_cells(files[HUMAN], held_out, output.with_suffix(".h5ad"))
+                if not output.exists():
+                    predict_network(place, test, output)
                 calls = human_calls(ad.read_h5ad(test).obs, network_probabilities(output, ontology), ontology)
-                logger.info("%s, half %d, seed %d: trained in %.0f s", setting.name, number, seed, seconds)
+                logger.info("%s, half %d, seed %d: done", setting.name, number, seed)
                 yield calls.assign(setting=setting.name, seed=seed)
+
+
+def _training(setting: Setting, files: dict[str, Path], test_donors: Sequence[str], seed: int) -> Training:
+    return Training(
+        files=tuple(files[name] for name in setting.files),
+        test_donors=tuple(test_donors),
+        max_epochs=MAX_EPOCHS,
+        batch_size=BATCH_SIZE,
+        seed=seed,
+    )
 
 
 def write_shared(mouse: Path, human: Path) -> dict[str, Path]:
@@ -110,7 +116,9 @@ def _by_seed(calls: pd.DataFrame, ontology: CellOntology) -> str:
     """Return the macro-F1 over lineages of each seed, least and most."""
     codes = sorted(set(calls["truth_lineage"]) - {-1})
     names = [ontology.nodes[code].id for code in codes]
-    one = [class_scores(part, "truth_lineage", "lineage_call", codes, names)[-1].f1 for _, part in calls.groupby("seed")]
+    one = [
+        class_scores(part, "truth_lineage", "lineage_call", codes, names)[-1].f1 for _, part in calls.groupby("seed")
+    ]
     return f"{min(one):.3f}-{max(one):.3f}"
 
 
@@ -118,19 +126,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Train on mice, people and both; test on held-out people.")
     parser.add_argument("--data", type=Path, required=True, help="folder of real data")
-    parser.add_argument("--work", type=Path, help="new folder for runs (default: runs/two_species/<time>)")
+    parser.add_argument("--work", type=Path, help="folder for runs, gone on with (default: runs/two_species/<time>)")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     work = (options.work or ROOT / "runs" / "two_species" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
-    work.mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     ontology = CellOntology.load(ONTOLOGY)
     files = write_copies((ZILIONIS_MOUSE, ZILIONIS_HUMAN), options.data.resolve(), work / "cells")
     files |= write_shared(files[MOUSE], files[HUMAN])
     calls = pd.concat(run(files, work, ontology, range(options.seeds)), ignore_index=True)
     calls.to_parquet(work / "calls.parquet")
-    head = ["trained on", "lineage, macro-F1", "label, ontology-aware", "type, strict", "neutrophils", "lineage by seed"]
-    sys.stdout.write(table(head, score(calls, ontology)) + "\n")
+    scores = ["lineage, macro-F1", "label, ontology-aware", "type, strict", "neutrophils", "lineage by seed"]
+    sys.stdout.write(table(["trained on", *scores], score(calls, ontology)) + "\n")
 
 
 if __name__ == "__main__":

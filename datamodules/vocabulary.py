@@ -1,4 +1,4 @@
-"""The gene vocabulary of a run: genes that the training cells show, of one species or two, and their mean expression."""
+"""The gene vocabulary of a run: genes that training cells show, of one species or two, and their mean expression."""
 
 from __future__ import annotations
 

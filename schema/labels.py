@@ -66,6 +66,7 @@ class Roles:
     neutrophil_malignant_doublet: str | None
     pro_tumor_states: tuple[str, ...]
     outside_denominator: tuple[str, ...]
+    ambient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,13 @@ class CellOntology:
                 node = int(self.parents[node])
             result[start] = node
         return result
+
+    @cached_property
+    def ambient_type(self) -> int | None:
+        """Node at the level of types that means a droplet of ambient RNA; None where the tree has none."""
+        if self.roles.ambient is None:
+            return None
+        return int(self.ancestor_at(TYPE_LEVEL)[self.index_by_id[self.roles.ambient]])
 
     def below(self, *ids: str) -> npt.NDArray[np.bool_]:
         """Return which leaves lie at or below any of the named nodes, bool `[n_leaves]`."""

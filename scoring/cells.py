@@ -11,7 +11,7 @@ import pandas as pd
 from schema.labels import TYPE_LEVEL, CellOntology
 
 NO_CALL = -1
-"""Code of a cell without any count (type), or of a cell not called a neutrophil (state)."""
+"""Code of a cell with too few counts to be called (type), or of a cell not called a neutrophil (state)."""
 
 _CELLS_AT_ONCE = 2**16
 
@@ -22,7 +22,7 @@ class CellCalls(NamedTuple):
     Attributes
     ----------
     cell_type
-        int16 `[n_cells]`, node index of the most probable type; NO_CALL for cells without any count.
+        int16 `[n_cells]`, node index of the most probable type; NO_CALL for cells with too few counts.
     confidence
         float32 `[n_cells]`, calibrated probability of that type.
     state
@@ -77,7 +77,7 @@ def name_calls(
 
 def name_types(cell_type: npt.NDArray[np.int16], ontology: CellOntology) -> pd.Categorical:
     """Return the names of called types, int16 `[n_cells]`."""
-    return _categories(cell_type, [node.name for node in ontology.nodes], "no counts")
+    return _categories(cell_type, [node.name for node in ontology.nodes], "low counts")
 
 
 class CallsOfAll:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from schema.labels import CellOntology
 from schema.predictions import (
     ASSESSABLE,
+    FILTER_GENES,
     LOW_CONFIDENCE,
     NOT_ASSESSABLE,
     SAMPLE_COLUMNS,
@@ -24,7 +25,9 @@ from schema.predictions import (
 from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
+from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
+from scoring.filters import filter_sentences, filters_by_type
 from scoring.headline import burden_headline, stage_headline
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
 from scoring.wording import count_text, interval_text, percent_text, visible_text
@@ -63,6 +66,10 @@ class ReportContent:
         File name, species and bundle for the heading; left out where blank.
     burden_config
         How the intervals were computed.
+    filters
+        filters.csv as a table; None leaves the section out.
+    min_counts, unfiltered
+        Least UMI of a barcode that is called, and whether the file holds all droplets.
     """
 
     title: str
@@ -79,6 +86,9 @@ class ReportContent:
     species: str = ""
     bundle: str = ""
     burden_config: BurdenConfig = field(default_factory=BurdenConfig)
+    filters: pd.DataFrame | None = None
+    min_counts: int = MIN_COUNTS
+    unfiltered: bool = False
 
 
 def render_report(content: ReportContent) -> str:
@@ -104,7 +114,10 @@ def render_report(content: ReportContent) -> str:
         content=content,
         facts=_facts(content, samples),
         headlines=[burden_headline(samples), *([stage_headline(samples, content.scale)] if content.scale else [])],
-        rows=_table_rows(samples, content.scale, truth),
+        droplets=unfiltered_sentence(samples, content.min_counts) if content.unfiltered else "",
+        filter_sentences=filter_sentences(content.filters, content.ontology) if content.filters is not None else [],
+        filter_rows=_filter_rows(content.filters),
+        rows=_table_rows(samples, content.scale, truth, n_described(samples, unfiltered=content.unfiltered)),
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
         limits={
@@ -158,12 +171,35 @@ def _facts(content: ReportContent, samples: pd.DataFrame) -> dict[str, str]:
         "Species": content.species,
         "Bundle": content.bundle,
         "Samples": count_text(len(samples)),
-        "Cells": count_text(int(samples["n_cells"].sum())),
+        "Cells": count_text(int(n_described(samples, unfiltered=content.unfiltered).sum())),
+        "Low counts": count_text(n_low) if (n_low := int(samples["n_low_counts"].sum())) else "",
+        "Called ambient": count_text(int(samples["n_ambient"].sum())) if content.unfiltered else "",
     }
     return {name: value for name, value in facts.items() if value}
 
 
-def _table_rows(samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataFrame | None) -> list[dict[str, Any]]:
+def _filter_rows(filters: pd.DataFrame | None) -> list[dict[str, str]]:
+    """Return what filters lose of each type, commonest first, as texts."""
+    if filters is None:
+        return []
+    by_type = filters_by_type(filters)
+    return [
+        {
+            "name": str(row["cell_type"]),
+            "n_cells": count_text(row["n_cells"]),
+            **{f"lost_{least}": _lost_text(row, least) for least in FILTER_GENES},
+        }
+        for row in by_type.to_dict("records")
+    ]
+
+
+def _lost_text(row: Mapping[Any, Any], least: int) -> str:
+    return f"{count_text(row[f'n_lost_{least}'])} ({percent_text(row[f'percent_lost_{least}'])} %)"
+
+
+def _table_rows(
+    samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataFrame | None, n_cells: pd.Series
+) -> list[dict[str, Any]]:
     rows = []
     for i in range(len(samples)):
         sample = samples.iloc[i]
@@ -175,7 +211,7 @@ def _table_rows(samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataF
                 "flags": [flag for flag in str(sample["flags"]).split("; ") if flag],
                 "stage": sample["predicted_tumor_stage"] or "–",
                 "stage_probability": _stage_probability(sample, scale),
-                "n_cells": count_text(sample["n_cells"]),
+                "n_cells": count_text(n_cells.iloc[i]),
                 "n_denominator": count_text(sample["n_denominator"]),
                 "median_library_size": count_text(sample["median_library_size"]),
                 "true_burden": percent_text(float(truth["burden_percent"].iloc[i])) if truth is not None else "",

@@ -39,7 +39,7 @@ def test_calls_of_all_cells_are_those_of_their_blocks(probabilities, ontology):
 
 def test_names_are_categories_that_occur(probabilities, ontology):
     named = name_calls(call_cells(probabilities, ontology), ontology)
-    assert named["predicted_cell_type"].tolist() == ["neutrophil", "CD4 T cell", "monocyte", "no counts"]
+    assert named["predicted_cell_type"].tolist() == ["neutrophil", "CD4 T cell", "monocyte", "low counts"]
     assert set(named["predicted_cell_type"].categories) == set(named["predicted_cell_type"])
     assert named["predicted_cell_type_ontology_term_id"].tolist()[3] == "unknown"
     assert named["predicted_neutrophil_state"].tolist()[1:] == ["", "", ""]

@@ -219,5 +219,5 @@ def test_order_is_stage_then_burden_and_blanks_last(make_samples, scale):
 
 def test_a_table_off_the_contract_is_refused(make_content):
     content = make_content(["a"])
-    with pytest.raises(ValueError, match="Expected column 4"):
+    with pytest.raises(ValueError, match="Expected column 6"):
         render_report(replace(content, samples=content.samples.drop(columns="burden_percent")))

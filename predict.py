@@ -127,8 +127,7 @@ class Run:
         self.sample_ids = [str(name) for name in sample.categories]
         self.sample = narrow(np.asarray(sample.codes))
         n_samples = len(self.sample_ids)
-        self.unfiltered = looks_unfiltered(spread_library_sizes(store), config.min_counts)
-        self._say_unfiltered()
+        self.unfiltered = self._is_unfiltered()
         self.predictor = Predictor(
             bundle, device=config.device, n_samples=n_samples, stage_without_ambient=self.unfiltered
         )
@@ -139,17 +138,21 @@ class Run:
         self.drawn = DrawnCells(config.burden.seed)
         self.calls = CallsOfAll(store.n_cells)
 
-    def _say_unfiltered(self) -> None:
-        if not self.unfiltered:
-            return
-        floor = self.config.min_counts
-        logger.info("%s is unfiltered: many barcodes have fewer than %d UMI (min_counts)", self.store.name, floor)
+    def _is_unfiltered(self) -> bool:
+        """Return whether the file holds all droplets, and say so."""
+        sizes, floor = spread_library_sizes(self.store), self.config.min_counts
+        if not looks_unfiltered(sizes, floor):
+            return False
+        percent = 100 * low_counts(sizes, floor).mean()
+        text = "%s is unfiltered: %.0f %% of %d barcodes all over it have fewer than %d UMI (min_counts)"
+        logger.info(text, self.store.name, percent, len(sizes), floor)
         if not self.bundle.knows_ambient:
             logger.warning(
                 "%s is unfiltered and the bundle knows no ambient droplets: empty ones are called as cells. "
                 "Give a filtered matrix, or a bundle trained with ambient droplets",
                 self.store.name,
             )
+        return True
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, CellCalls, pd.DataFrame]]:
         """Yield, in row order, first row, latent, probabilities, calls and the rows of cells.parquet."""
@@ -187,8 +190,11 @@ class Run:
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
         self.lost_by_filters = self.filters.table(self.sample_ids)
         write_filters(self.lost_by_filters, folder / "filters.csv")
-        for sentence in filter_sentences(self.lost_by_filters, self.ontology):
-            logger.info(sentence)
+        n_low = int(self.samples["n_low_counts"].sum())
+        if n_low:
+            logger.info("%d of %d barcodes have low counts and were not called", n_low, self.store.n_cells)
+        if sentences := filter_sentences(self.lost_by_filters, self.ontology):
+            logger.info(" ".join(sentences))
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""

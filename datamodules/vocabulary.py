@@ -127,7 +127,7 @@ def build_vocabulary(
     """Join the genes of all files and keep those that enough training cells show.
 
     Genes of two species meet one to one; a gene without counterpart is a gene of its own species alone, which the files
-    of the other have not measured.
+    of the other have not measured. Genes without any name are left out.
 
     Parameters
     ----------
@@ -158,6 +158,8 @@ def build_vocabulary(
         for key, pair, detected, total in zip(
             of_store, zip(*_names(store), strict=True), counted.n_detected, counted.total, strict=True
         ):
+            if not pair[0]:
+                continue
             gene = genes.setdefault(key, _Gene())
             gene.n_detected += int(detected)
             gene.total += float(total)
@@ -183,9 +185,9 @@ def _keys(stores: Sequence[CellStore], species: Sequence[str], orthologs: Orthol
     """Return the key of each gene of each file: in mouse where there is a mouse file that has it, else its own."""
     first = next(kind for kind in SPECIES if kind in species)
     named = [_names(store)[0] for store in stores]
-    known = {name for names, kind in zip(named, species, strict=True) if kind == first for name in names}
+    known = {name for names, kind in zip(named, species, strict=True) if kind == first for name in names if name}
     partner: dict[str, str] = {}
-    keys = []
+    keys: list[list[Key]] = []
     for names, kind in zip(named, species, strict=True):
         answers = orthologs.translate(names, kind, first, known=known)
         keys.append([])

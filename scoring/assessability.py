@@ -29,8 +29,9 @@ LOW_COUNT_FLOOR_PERCENT = 0.1
 350 cells of a normal gland hold but a few neutrophils, and one low barcode proves that such barcodes were kept."""
 
 HARD_CUT_GENES = 150
-"""Vocabulary genes at the 0.5th percentile: 200 genes of a whole file, the common filter, are 150-200 of a vocabulary
-(175 seen through orthologs in a file cut at 200). Neutrophils have a few hundred genes, so such a cut takes many."""
+"""Genes at the 0.5th percentile: 200, the common filter, or less where genes were left out of the file after it (175
+were seen of the genes of a vocabulary in a file cut at 200). Neutrophils have a few hundred genes, so such a cut takes
+many."""
 
 HARD_CUT_EDGE = 1.15
 """Ratio of the 5th to the 0.5th percentile of genes per cell. Cells pile up just above a cut (1.09 in a file cut at 200

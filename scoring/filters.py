@@ -57,8 +57,8 @@ class FilterAccumulator:
         sample, place = np.nonzero(self._counts[:, :, 0])
         table = pd.DataFrame(
             {
-                "sample_id": [sample_ids[i] for i in sample],
-                "cell_type": [self._names[i] for i in place],
+                "sample_id": [sample_ids[i] for i in sample.tolist()],
+                "cell_type": [self._names[i] for i in place.tolist()],
                 **{column.name: self._counts[sample, place, i] for i, column in enumerate(FILTER_COLUMNS[2:])},
             }
         )

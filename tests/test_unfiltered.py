@@ -216,6 +216,19 @@ def test_the_floor_is_an_option(matrices, run, tmp_path):
     assert ((found["predicted_cell_type"] == "low counts") == (found["library_size"] < 300)).all()
 
 
+def test_a_file_of_nothing_but_low_counts_is_counted_and_not_assessable(matrices, run, tmp_path):
+    raw = matrices[1]
+    empty = raw[raw.obs["true_cell_type_id"] == ""][:300].copy()
+    empty.write_h5ad(tmp_path / "empty.h5ad")
+    cells = predicted(tmp_path / "empty.h5ad", run, tmp_path / "out")
+    samples = read_samples(tmp_path / "out/samples.csv")
+    assert set(cells["predicted_cell_type"]) == {"low counts"}
+    assert (samples["n_cells"] == samples["n_low_counts"]).all()
+    assert set(samples["assessability"]) == {"not_assessable"}
+    assert samples[["median_library_size", "fraction_NEUT", "tumor_stage_expected"]].isna().all(axis=None)
+    assert len(pd.read_csv(tmp_path / "out/filters.csv")) == 0
+
+
 def test_a_bundle_that_knows_no_ambient_droplets_cannot_read_an_unfiltered_file(matrices, run, tmp_path, caplog):
     bundle = tmp_path / "run/bundle"
     bundle.mkdir(parents=True)

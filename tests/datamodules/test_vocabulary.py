@@ -103,6 +103,16 @@ def test_two_names_of_one_gene_meet_its_counterpart_once():
     }
 
 
+def test_genes_without_a_name_are_nobodys_counterpart():
+    stores = [fake_store(["Cxcr2", "", "Epcam"]), fake_store(["", "CXCL8", "CXCR2"])]
+    vocabulary, _ = build_vocabulary(
+        stores, [shown(store) for store in stores], species=["mouse", "human"], orthologs=RULE, min_cells=1
+    )
+    assert set(zip(vocabulary.symbols, vocabulary.other.symbols, strict=True)) == {
+        *(("Cxcr2", "CXCR2"), ("Epcam", ""), ("", "CXCL8")),
+    }
+
+
 def test_species_that_hardly_share_a_gene_are_refused():
     human = [f"ENSG{i:011d}" for i in range(20)]
     with pytest.raises(InputError, match=r"0 shared of 6 genes.*data\.orthologs"):

@@ -140,12 +140,12 @@ class Run:
 
     def _is_unfiltered(self) -> bool:
         """Return whether the file holds all droplets, and say so."""
-        sizes, floor = spread_library_sizes(self.store), self.config.min_counts
-        if not looks_unfiltered(sizes, floor):
+        sizes = spread_library_sizes(self.store)
+        if not looks_unfiltered(sizes):
             return False
-        percent = 100 * low_counts(sizes, floor).mean()
-        text = "%s is unfiltered: %.0f %% of %d barcodes all over it have fewer than %d UMI (min_counts)"
-        logger.info(text, self.store.name, percent, len(sizes), floor)
+        percent = 100 * low_counts(sizes, MIN_COUNTS).mean()
+        text = "%s is unfiltered: %.0f %% of %d barcodes all over it have fewer than %d UMI"
+        logger.info(text, self.store.name, percent, len(sizes), MIN_COUNTS)
         if not self.bundle.knows_ambient:
             logger.warning(
                 "%s is unfiltered and the bundle knows no ambient droplets: empty ones are called as cells. "

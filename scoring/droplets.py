@@ -13,8 +13,8 @@ MIN_COUNTS = 50
 """UMI below which a barcode is not called. Neutrophils have 150 and more; see docs/decisions/0015-low-counts.md."""
 
 UNFILTERED_PERCENT = 20.0
-"""Percent of a file's barcodes with low counts from which the file is unfiltered. No cell caller keeps such barcodes in
-bulk; in matrices of all droplets they are nine of ten and more."""
+"""Percent of a file's barcodes below `MIN_COUNTS`, whatever floor a user has chosen, from which the file is unfiltered.
+No cell caller keeps such barcodes in bulk; in matrices of all droplets they are nine of ten and more."""
 
 LOW_COUNTS, AMBIENT, CELL = 0, 1, 2
 """Kinds of barcodes."""
@@ -40,9 +40,9 @@ def low_counts(library_size: npt.NDArray[np.floating], min_counts: int) -> npt.N
     return library_size < max(min_counts, 1)
 
 
-def looks_unfiltered(library_size: npt.NDArray[np.floating], min_counts: int) -> bool:
+def looks_unfiltered(library_size: npt.NDArray[np.floating]) -> bool:
     """Return whether barcodes from all over a file, UMI float `[n]`, show that no cell caller has been at work."""
-    low = low_counts(library_size, min_counts)
+    low = low_counts(library_size, MIN_COUNTS)
     return bool(low.size and 100 * low.mean() >= UNFILTERED_PERCENT)
 
 

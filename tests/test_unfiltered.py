@@ -218,6 +218,7 @@ def test_the_floor_is_an_option(matrices, run, tmp_path):
     cells.write_h5ad(tmp_path / "cells.h5ad")
     found = predicted(tmp_path / "cells.h5ad", run, tmp_path / "out", "--min_counts", "300")
     assert ((found["predicted_cell_type"] == "low counts") == (found["library_size"] < 300)).all()
+    assert not json.loads((tmp_path / "out/run.json").read_text())["unfiltered"]
 
 
 def test_a_file_of_nothing_but_low_counts_is_counted_and_not_assessable(matrices, run, tmp_path):

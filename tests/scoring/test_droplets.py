@@ -24,10 +24,10 @@ def test_barcodes_below_the_floor_and_empty_ones_have_low_counts():
 def test_a_file_is_unfiltered_from_a_fifth_of_low_counts_on():
     sizes = np.full(1000, 800.0)
     sizes[:199] = 3
-    assert not looks_unfiltered(sizes, 50)
+    assert not looks_unfiltered(sizes)
     sizes[199] = 3
-    assert looks_unfiltered(sizes, 50)
-    assert not looks_unfiltered(np.zeros(0), 50)
+    assert looks_unfiltered(sizes)
+    assert not looks_unfiltered(np.zeros(0))
 
 
 def test_kinds_of_barcodes(ontology):

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from datamodules.annotated import AnnotatedWriter
 from datamodules.coverage import cover
+from datamodules.depth import spread_library_sizes
 from datamodules.memory import AnnData, open_anndata
 from datamodules.narrow import Rows, narrow
 from datamodules.obs_columns import ObsValues, joined
@@ -32,11 +33,13 @@ from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
-from schema.predictions import cells_schema, sample_columns, write_samples
+from schema.predictions import cells_schema, sample_columns, write_filters, write_samples
 from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
-from scoring.cells import CellCalls, call_cells, name_calls
-from scoring.embedding import choose_cells, embed
+from scoring.cells import CellCalls, call_cells, name_calls, name_types
+from scoring.droplets import MIN_COUNTS, droplet_kinds, is_described, looks_unfiltered, low_counts
+from scoring.embedding import DrawnCells, embed
+from scoring.filters import FilterAccumulator, filter_sentences
 from scoring.label_counts import LabelCounts
 from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
@@ -48,7 +51,7 @@ logger = logging.getLogger(__name__)
 LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
 """Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
 
-FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "report.html", "run.json")
+FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "filters.csv", "report.html", "run.json")
 """What a prediction writes; run.json last."""
 
 
@@ -68,6 +71,8 @@ class PredictConfig:
     """Column of obs that names the sample; auto tries sample_id, sample, donor_id, donor."""
     orthologs: Path | None = None
     """Table of one-to-one orthologs for a file of the other species; None = by symbol with curated exceptions."""
+    min_counts: int = MIN_COUNTS
+    """Least UMI of a barcode that is called; those with fewer are kept as rows, counted, and in no figure."""
     min_genes_found: float = 0.1
     """Least share of the bundle's genes that the file must have measured, 0 to 1."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -81,10 +86,10 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if not 0 <= self.min_genes_found <= 1 or self.batch_size < 1:
+        if not 0 <= self.min_genes_found <= 1 or self.batch_size < 1 or self.min_counts < 0:
             raise UsageError(
-                "min_genes_found is a share and batch_size >= 1",
-                got=f"{self.min_genes_found} and {self.batch_size}",
+                "min_genes_found is a share, batch_size >= 1 and min_counts >= 0",
+                got=f"{self.min_genes_found}, {self.batch_size} and {self.min_counts}",
                 where="the command line",
                 fix="Correct the value.",
             )
@@ -147,14 +152,32 @@ class Run:
         self.sample_ids = [str(name) for name in sample.categories]
         self.sample = narrow(np.asarray(sample.codes))
         n_samples = len(self.sample_ids)
-        self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
+        self.unfiltered = self._is_unfiltered()
+        self.predictor = Predictor(
+            bundle, device=config.device, n_samples=n_samples, stage_without_ambient=self.unfiltered
+        )
         self.burden = BurdenAccumulator(n_samples, config.burden)
-        self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves))
+        self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves), unfiltered=self.unfiltered)
         self.labels = LabelCounts(n_samples, self.ontology)
+        self.filters = FilterAccumulator(n_samples, self.ontology)
         self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
-        self.drawn = choose_cells(store.n_cells, config.burden.seed)
-        self._latent: list[np.ndarray] = []
-        self._pictured: list[pd.DataFrame] = []
+        self.drawn = DrawnCells(config.burden.seed)
+
+    def _is_unfiltered(self) -> bool:
+        """Return whether the file holds all droplets, and say so."""
+        sizes = spread_library_sizes(self.store)
+        if not looks_unfiltered(sizes):
+            return False
+        percent = 100 * low_counts(sizes, MIN_COUNTS).mean()
+        text = "%s is unfiltered: %.0f %% of %d barcodes all over it have fewer than %d UMI"
+        logger.info(text, self.store.name, percent, len(sizes), MIN_COUNTS)
+        if not self.bundle.knows_ambient:
+            logger.warning(
+                "%s is unfiltered and the bundle knows no ambient droplets: empty ones are called as cells. "
+                "Give a filtered matrix, or a bundle trained with ambient droplets",
+                self.store.name,
+            )
+        return True
 
     def blocks(self) -> Iterator[Block]:
         """Yield what is said of the cells, in row order."""
@@ -162,21 +185,23 @@ class Run:
         plan = SequentialPlan([self.store.n_cells], self.config.batch_size)
         rows = Rows.first(self.store.n_cells)
         for batch in read_batches([source], [rows], plan, device=self.predictor.device):
-            latent, probabilities, novelty = self.predictor.predict(batch)
-            calls = call_cells(probabilities, novelty, self.bundle.call_prior, self.ontology, self.bundle.rules)
             sample, start = batch.sample.cpu().numpy(), int(batch.row[0])
             library_size, n_genes = batch.library_size.cpu().numpy(), batch.indptr.diff().cpu().numpy().astype(np.int32)
-            self.burden.update(sample, calls.neutrophil, calls.denominator)
-            self.facts.update(sample, library_size, n_genes, probabilities)
+            low = low_counts(library_size, self.config.min_counts)
+            latent, probabilities, novelty = self.predictor.predict(batch, left_out=low)
+            calls = call_cells(probabilities, novelty, self.bundle.call_prior, self.ontology, self.bundle.rules)
+            kind = droplet_kinds(low, calls.cell_type, self.ontology)
+            cells = np.flatnonzero(is_described(kind, unfiltered=self.unfiltered))
+            self.burden.update(sample[cells], calls.neutrophil[cells], calls.denominator[cells])
+            self.facts.update(sample, library_size, n_genes, probabilities, kind)
             self.labels.update(sample, calls)
-            drawn = self.drawn[(self.drawn >= start) & (self.drawn < start + len(sample))] - start
+            self.filters.update(sample, n_genes, calls.cell_type)
+            self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
             rows = self._cell_rows(start, library_size, n_genes, novelty, calls)
-            self._latent.append(latent[drawn])
-            self._pictured.append(rows.loc[drawn, ["predicted_cell_type", "neutrophil_probability"]])
             yield Block(start, latent, probabilities, name_calls(calls, self.ontology), rows)
 
     def write(self, folder: Path) -> None:
-        """Write annotated.h5ad, cells.parquet and samples.csv."""
+        """Write annotated.h5ad, cells.parquet, samples.csv and filters.csv."""
         obsm = {LATENT: self.bundle.config.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
         target = folder / "annotated.h5ad"
         with (
@@ -191,6 +216,13 @@ class Run:
             annotated.finish(self.uns())
         self.samples = self.sample_table()
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
+        self.lost_by_filters = self.filters.table(self.sample_ids)
+        write_filters(self.lost_by_filters, folder / "filters.csv")
+        n_low = int(self.samples["n_low_counts"].sum())
+        if n_low:
+            logger.info("%d of %d barcodes have low counts and were not called", n_low, self.store.n_cells)
+        if sentences := filter_sentences(self.lost_by_filters, self.ontology):
+            logger.info(" ".join(sentences))
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""
@@ -207,6 +239,8 @@ class Run:
                 training_has_neutrophils=self.bundle.knows_neutrophils,
                 n_reference_donors=self.reference.n_donors,
                 by_orthologs=self.coverage.by_orthologs,
+                unfiltered=self.unfiltered,
+                knows_ambient=self.bundle.knows_ambient,
             ),
         )
 
@@ -224,9 +258,15 @@ class Run:
 
     def picture(self) -> pd.DataFrame:
         """Return the cells of the report's embedding, once all blocks have passed."""
-        coordinates = embed(np.concatenate(self._latent), self.config.burden.seed)
-        cells = pd.concat(self._pictured, ignore_index=True).rename(columns={"predicted_cell_type": "cell_type"})
-        return cells.assign(x=coordinates[:, 0], y=coordinates[:, 1])
+        coordinates = embed(self.drawn.latent, self.config.burden.seed)
+        return pd.DataFrame(
+            {
+                "x": coordinates[:, 0],
+                "y": coordinates[:, 1],
+                "cell_type": np.asarray(name_types(self.drawn.cell_type, self.ontology)),
+                "neutrophil_probability": self.drawn.neutrophil,
+            }
+        )
 
     def _cell_rows(
         self, start: int, library_size: np.ndarray, n_genes: np.ndarray, novelty: np.ndarray, calls: CellCalls
@@ -268,11 +308,15 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(provenance),
+            filters=run.lost_by_filters,
+            min_counts=run.config.min_counts,
+            unfiltered=run.unfiltered,
             truth=simulated_truth(run) if simulated else None,
         )
     )
     (folder / "report.html").write_text(report, encoding="utf-8")
-    content = provenance | {"simulated": simulated, "genes": dict(run.coverage.words), "warnings": warnings}
+    content = provenance | {"simulated": simulated, "unfiltered": run.unfiltered, "warnings": warnings}
+    content |= {"genes": dict(run.coverage.words)}
     (folder / "run.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
@@ -305,7 +349,14 @@ def simulated_truth(run: Run) -> pd.DataFrame | None:
     )
 
 
-def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_column: str = "auto") -> pd.DataFrame:
+def annotate(
+    adata: AnnData,
+    bundle: str | Path,
+    *,
+    layer: str = "auto",
+    sample_column: str = "auto",
+    min_counts: int = MIN_COUNTS,
+) -> pd.DataFrame:
     """Annotate an AnnData in place, for notebooks; returns the table of samples.
 
     Parameters
@@ -314,7 +365,7 @@ def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_
         Raw counts in a layer, in raw or in X; gets our obs columns, obsm arrays and `uns["neutrostage"]`.
     bundle
         Folder of the bundle.
-    layer, sample_column
+    layer, sample_column, min_counts
         As for predict.py.
 
     Returns
@@ -328,7 +379,12 @@ def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_
         As predict.py.
     """
     config = PredictConfig(
-        input=Path("AnnData"), bundle=Path(bundle), output=Path(), layer=layer, sample_column=sample_column
+        input=Path("AnnData"),
+        bundle=Path(bundle),
+        output=Path(),
+        layer=layer,
+        sample_column=sample_column,
+        min_counts=min_counts,
     )
     with open_anndata(adata, layer=layer) as store:
         run = Run(load_bundle(config.bundle), store, config)

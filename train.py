@@ -367,7 +367,10 @@ def provenance(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
         "program": describe_program(),
         "config": plain_options(config),
         "chosen": asdict(cells.reads),
-        "data": [file.store.fingerprint() for file in cells.dataset.files],
+        "data": [
+            {**file.store.fingerprint(), "species": species}
+            for file, species in zip(cells.dataset.files, cells.dataset.species, strict=True)
+        ],
         "samples": {str(name): int(n) for name, n in cells.dataset.samples["split"].value_counts().items()},
     }
 

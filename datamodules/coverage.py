@@ -26,7 +26,9 @@ class Coverage(NamedTuple):
     species
         Species of the file.
     by_orthologs
-        Whether it is not that of the vocabulary.
+        Whether it is none of the vocabulary's.
+    n_genes
+        Genes of the vocabulary that the species can have: all, or of two species those of this one.
     words
         The same for people: what to how much.
     """
@@ -34,12 +36,13 @@ class Coverage(NamedTuple):
     match: GeneMatch
     species: str
     by_orthologs: bool
+    n_genes: int
     words: Mapping[str, str]
 
     @property
     def percent(self) -> float:
-        """Percent of the vocabulary that the file measured."""
-        return 100.0 * self.match.n_found / len(self.match.present)
+        """Percent of those genes that the file measured."""
+        return 100.0 * self.match.n_found / max(1, self.n_genes)
 
 
 def cover(store: CellStore, vocabulary: GeneVocabulary, *, orthologs: Path | None, min_share: float) -> Coverage:
@@ -61,14 +64,17 @@ def cover(store: CellStore, vocabulary: GeneVocabulary, *, orthologs: Path | Non
     """
     species = species_of(store)
     symbols, ids, through = store.gene_symbols, store.gene_ids, "-"
-    if species != vocabulary.species:
-        pairs = load_orthologs(orthologs)
+    names = vocabulary.seen_by(species)
+    if names is None:
+        names, pairs = vocabulary, load_orthologs(orthologs)
         symbols = pairs.translate(symbols, species, vocabulary.species, known=vocabulary.index_by_symbol)
         ids, through = ("",) * len(symbols), pairs.origin
-    match = match_genes(vocabulary, symbols, ids)
-    share = match.n_found / vocabulary.n_genes
-    found = f"{match.n_found:,} of {vocabulary.n_genes:,} ({share:.1%})"
-    logger.info("%s: %s; %s of the bundle's genes found by %s", store.name, species, found, match.by)
+    match = match_genes(names, symbols, ids)
+    share = match.n_found / max(1, names.n_named)
+    found = f"{match.n_found:,} of {names.n_named:,} ({share:.1%})"
+    trained, of_species = vocabulary.all_species, f"{species} " if vocabulary.other else ""
+    logger.info("%s: %s file, bundle trained on %s", store.name, species, trained)
+    logger.info("%s: %s of the bundle's %sgenes found by %s", store.name, found, of_species, match.by)
     if through != "-":
         logger.info("%s: %s read as %s, orthologs by %s", store.name, species, vocabulary.species, through)
     if share < min_share or match.n_found == 0:
@@ -80,10 +86,10 @@ def cover(store: CellStore, vocabulary: GeneVocabulary, *, orthologs: Path | Non
         )
     words = {
         "species of the file": species,
-        "species of the bundle": vocabulary.species,
+        "species of the bundle": trained,
         "orthologs": through,
         "bundle genes found": found,
         "matched by": match.by,
         "counts taken from": store.counts_location,
     }
-    return Coverage(match, species, through != "-", words)
+    return Coverage(match, species, through != "-", names.n_named, words)

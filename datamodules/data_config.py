@@ -26,6 +26,8 @@ class DataConfig:
     """Label tree in place of the project's own: a YAML file, or flat = the labels alone, with nothing above them."""
     stage_scale: str | None = None
     """Stage scale of the samples (see schema/stage_scales.yaml); None trains no stage head."""
+    orthologs: Path | None = None
+    """Table of one-to-one orthologs, for files of both species; None = by symbol with curated exceptions."""
     min_cells: int = 3
     """Fewest training cells that must show a gene for the vocabulary, cells."""
     batch_size: int | None = None

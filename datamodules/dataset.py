@@ -24,11 +24,12 @@ from datamodules.samples import sample_table
 from datamodules.sources import SourceFile
 from datamodules.splits import SplitConfig, as_names, split_donors
 from datamodules.store import CellStore, open_store
-from datamodules.vocabulary import build_vocabulary, common_species, gene_statistics
+from datamodules.vocabulary import build_vocabulary, gene_statistics, species_of
 from schema.errors import InputError
 from schema.flat_labels import FLAT, flat_ontology
 from schema.genes import GeneVocabulary, match_genes
 from schema.labels import UNLABELLED, CellOntology
+from schema.orthologs import load_orthologs
 from schema.stages import StageScale
 
 logger = logging.getLogger(__name__)
@@ -43,8 +44,10 @@ class Dataset:
 
     Attributes
     ----------
-    ontology, scale, species
-        Label tree, stage scale (or None), "mouse" or "human".
+    ontology, scale
+        Label tree, and stage scale or None.
+    species
+        "mouse" or "human", for each file.
     samples
         One row per sample: `sample_id`, `file`, `donor_id`, `study`, `tumor_stage` (code), `n_cells`, `split`.
     files
@@ -57,7 +60,7 @@ class Dataset:
 
     ontology: CellOntology
     scale: StageScale | None
-    species: str
+    species: tuple[str, ...]
     samples: pd.DataFrame
     files: tuple[SourceFile, ...]
     rows: dict[Split, list[Rows]]
@@ -109,15 +112,21 @@ class Dataset:
 
     def log(self) -> None:
         """Log what was found."""
-        logger.info("%s: %d genes in the vocabulary", self.species, self.vocabulary.n_genes)
-        for file in self.files:
+        genes = self.vocabulary
+        logger.info("%s: %d genes in the vocabulary", genes.all_species, genes.n_genes)
+        if genes.other is not None:
+            alone = [f"{names.n_named - genes.n_shared} of {names.species}" for names in (genes, genes.other)]
+            logger.info("%d of them are one-to-one orthologs; %s have no counterpart", genes.n_shared, ", ".join(alone))
+        for file, species in zip(self.files, self.species, strict=True):
+            names = genes.seen_by(species) or genes
             logger.info(
-                "%s: %d cells, %d of %d vocabulary genes (%.1f %%) by %s, %d cells labelled",
+                "%s: %s, %d cells, %d of %d vocabulary genes (%.1f %%) by %s, %d cells labelled",
                 file.store.name,
+                species,
                 file.store.n_cells,
                 file.match.n_found,
-                self.vocabulary.n_genes,
-                100 * file.match.n_found / self.vocabulary.n_genes,
+                names.n_named,
+                100 * file.match.n_found / max(1, names.n_named),
                 file.match.by,
                 int((file.cell_type != UNLABELLED).sum()),
             )
@@ -137,7 +146,7 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
     stores = [open_store(path, layer=config.layer) for path in expand_files(as_names(config.files))]
     require_rows(stores)
     ontology = _ontology(stores, config)
-    species = common_species(stores)
+    species = tuple(species_of(store) for store in stores)
     samples, sample_of_cells = sample_table(stores, config.columns, scale)
     samples["split"] = _split(samples, split, seed)
     labels = [_labels(store, config, ontology) for store in stores]
@@ -148,10 +157,21 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
     statistics = [
         gene_statistics(store, evenly_spread(part, share)) for store, part in zip(stores, rows["train"], strict=True)
     ]
-    vocabulary, gene_mean = build_vocabulary(stores, statistics, species=species, min_cells=config.min_cells)
+    vocabulary, gene_mean = build_vocabulary(
+        stores,
+        statistics,
+        species=species,
+        orthologs=load_orthologs(config.orthologs),
+        min_cells=config.min_cells,
+    )
     files = tuple(
-        SourceFile(store, match_genes(vocabulary, store.gene_symbols, store.gene_ids), label, narrow(sample))
-        for store, label, sample in zip(stores, labels, sample_of_cells, strict=True)
+        SourceFile(
+            store,
+            match_genes(vocabulary.seen_by(kind) or vocabulary, store.gene_symbols, store.gene_ids),
+            label,
+            narrow(sample),
+        )
+        for store, kind, label, sample in zip(stores, species, labels, sample_of_cells, strict=True)
     )
     return Dataset(
         ontology=ontology,

@@ -1,4 +1,4 @@
-"""The gene vocabulary of a run: genes that the training cells show, and their mean expression."""
+"""The gene vocabulary of a run: genes that training cells show, of one species or two, and their mean expression."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from datamodules.space import RowSpace, index_dtype
 from datamodules.store import CellStore
 from schema.batch import TARGET_SUM
 from schema.errors import InputError
-from schema.genes import GeneVocabulary, clean_gene_names, find_species, is_ensembl_id
+from schema.genes import GeneVocabulary, clean_gene_names, count_by_species, find_species, is_ensembl_id
+from schema.orthologs import SPECIES, OrthologMap
 
 _ROWS = 1024
 """Rows in memory at a time."""
+
+_SECOND_SPECIES = 0.15
+"""Share of a file's genes that look like the other species' from which the file is of both. Real files of one species
+have up to 0.034: mouse clones in capitals, human open reading frames such as C1orf112."""
+
+_LEAST_SHARED = 0.1
+"""Least share of a species' genes that must meet the other's: with less, two networks would share one input."""
 
 
 class GeneStatistics(NamedTuple):
@@ -67,33 +75,23 @@ def exact_rows(
     return indices, counts, np.repeat(space.library_size, np.diff(indptr))
 
 
-def common_species(stores: Sequence[CellStore]) -> str:
-    """Return the one species of all files.
-
-    Raises
-    ------
-    InputError
-        If a file's genes do not say, or files disagree.
-    """
-    found = {store.name: species_of(store) for store in stores}
-    if len(set(found.values())) > 1:
-        raise InputError(
-            "the files of one run are of one species",
-            got=", ".join(f"{name}: {species}" for name, species in found.items()),
-            where="data.files",
-            fix="Train one species at a time; predict.py applies a model to the other through orthologs.",
-        )
-    return next(iter(found.values()))
-
-
 def species_of(store: CellStore) -> str:
     """Return "mouse" or "human", from the genes of a file.
 
     Raises
     ------
     InputError
-        If the genes do not say.
+        If the genes do not say, or are of both (a mixture of species, mapped to two genomes).
     """
+    for names in (store.gene_symbols, store.gene_ids):
+        mouse, human = count_by_species(names)
+        if min(mouse, human) >= _SECOND_SPECIES * max(1, mouse + human):
+            raise InputError(
+                "a file must be of one species",
+                got=f"{mouse:,} mouse and {human:,} human genes",
+                where=f"{store.name}, var",
+                fix="Write the cells of each species, with the genes of its own genome, to a file of their own.",
+            )
     species = find_species(store.gene_symbols) or find_species(store.gene_ids)
     if species is None:
         shown = ", ".join(store.gene_symbols[:3])
@@ -106,17 +104,39 @@ def species_of(store: CellStore) -> str:
     return species
 
 
+class _Gene:
+    """One gene over all files: names by species (symbol, id), and what the training cells show."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, tuple[str, str]] = {}
+        self.n_detected, self.total, self.n_cells = 0, 0.0, 0
+
+
+Key = tuple[str, str]
+"""What a gene is known by over all files: a species, and the name that it has there."""
+
+
 def build_vocabulary(
-    stores: Sequence[CellStore], statistics: Sequence[GeneStatistics], *, species: str, min_cells: int
+    stores: Sequence[CellStore],
+    statistics: Sequence[GeneStatistics],
+    *,
+    species: Sequence[str],
+    orthologs: OrthologMap,
+    min_cells: int,
 ) -> tuple[GeneVocabulary, npt.NDArray[np.float32]]:
     """Join the genes of all files and keep those that enough training cells show.
+
+    Genes of two species meet one to one; a gene without counterpart is a gene of its own species alone, which the files
+    of the other have not measured. Genes without any name are left out.
 
     Parameters
     ----------
     stores, statistics
         The files and what their training cells show.
     species
-        Species of all files.
+        "mouse" or "human", for each file.
+    orthologs
+        How the two meet.
     min_cells
         Fewest cells, over all files, in which a gene of the vocabulary was seen.
 
@@ -125,21 +145,69 @@ def build_vocabulary(
     tuple
         The vocabulary and the mean of log1p of counts per ten thousand over the cells of the files that measured the
         gene, float32 `[n_genes]`.
+
+    Raises
+    ------
+    InputError
+        If the species hardly share a gene.
     """
-    seen: dict[str, list[float]] = {}
-    id_of: dict[str, str] = {}
-    for store, counted in zip(stores, statistics, strict=True):
-        in_this_file: set[str] = set()
-        for name, gene_id, detected, total in zip(*_names(store), counted.n_detected, counted.total, strict=True):
-            entry = seen.setdefault(name, [0.0, 0.0, 0.0])
-            entry[0] += float(detected)
-            entry[1] += float(total)
-            entry[2] += counted.n_cells if name not in in_this_file else 0
-            in_this_file.add(name)
-            id_of[name] = id_of.get(name) or gene_id
-    kept = [name for name, entry in seen.items() if entry[0] >= min_cells]
-    mean = np.array([seen[name][1] / max(1.0, seen[name][2]) for name in kept], dtype=np.float32)
-    return GeneVocabulary(tuple(kept), tuple(id_of[name] for name in kept), species), mean
+    genes: dict[Key, _Gene] = {}
+    keys = _keys(stores, species, orthologs)
+    for store, counted, kind, of_store in zip(stores, statistics, species, keys, strict=True):
+        in_this_file: set[Key] = set()
+        for key, pair, detected, total in zip(
+            of_store, zip(*_names(store), strict=True), counted.n_detected, counted.total, strict=True
+        ):
+            if not pair[0]:
+                continue
+            gene = genes.setdefault(key, _Gene())
+            gene.n_detected += int(detected)
+            gene.total += float(total)
+            gene.n_cells += counted.n_cells if key not in in_this_file else 0
+            in_this_file.add(key)
+            known = gene.names.get(kind, pair)
+            gene.names[kind] = (known[0], known[1] or pair[1])
+    kept = [gene for gene in genes.values() if gene.n_detected >= min_cells]
+    mean = np.array([gene.total / max(1, gene.n_cells) for gene in kept], dtype=np.float32)
+    return _vocabulary(kept, [kind for kind in SPECIES if kind in species]), mean
+
+
+def _vocabulary(genes: Sequence[_Gene], species: Sequence[str]) -> GeneVocabulary:
+    made: GeneVocabulary | None = None
+    for kind in reversed(species):
+        names = [gene.names.get(kind, ("", "")) for gene in genes]
+        made = GeneVocabulary(tuple(name for name, _ in names), tuple(gene_id for _, gene_id in names), kind, made)
+    assert made is not None  # noqa: S101 - every file has a species
+    return made
+
+
+def _keys(stores: Sequence[CellStore], species: Sequence[str], orthologs: OrthologMap) -> list[list[Key]]:
+    """Return the key of each gene of each file: in mouse where there is a mouse file that has it, else its own."""
+    first = next(kind for kind in SPECIES if kind in species)
+    named = [_names(store)[0] for store in stores]
+    known = {name for names, kind in zip(named, species, strict=True) if kind == first for name in names if name}
+    partner: dict[str, str] = {}
+    keys: list[list[Key]] = []
+    for names, kind in zip(named, species, strict=True):
+        answers = orthologs.translate(names, kind, first, known=known)
+        keys.append([])
+        for name, answer in zip(names, answers, strict=True):
+            meets = kind == first or (answer in known and partner.setdefault(answer, name) == name)
+            keys[-1].append((first, name if kind == first else answer) if meets else (kind, name))
+    if len(set(species)) > 1:
+        others = {name for names, kind in zip(named, species, strict=True) if kind != first for name in names}
+        _require_shared(len(partner), min(len(known), len(others)))
+    return keys
+
+
+def _require_shared(n_shared: int, n_genes: int) -> None:
+    if n_shared < _LEAST_SHARED * n_genes:
+        raise InputError(
+            "files of two species must meet through orthologs",
+            got=f"{n_shared:,} shared of {n_genes:,} genes",
+            where="data.files",
+            fix="Give gene symbols (orthologs are known by symbol), or another table (data.orthologs).",
+        )
 
 
 def _names(store: CellStore) -> tuple[list[str], list[str]]:

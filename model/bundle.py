@@ -115,8 +115,16 @@ class Bundle:
     @property
     def knows_neutrophils(self) -> bool:
         """Whether any training cell was labelled at or below neutrophil."""
-        below = self.ontology.below(self.ontology.roles.neutrophil)
-        at = self.ontology.index_by_id
+        return self._knows(self.ontology.roles.neutrophil)
+
+    @property
+    def knows_ambient(self) -> bool:
+        """Whether any training cell was labelled a droplet of ambient RNA."""
+        ambient = self.ontology.roles.ambient
+        return ambient is not None and self._knows(ambient)
+
+    def _knows(self, node: str) -> bool:
+        below, at = self.ontology.below(node), self.ontology.index_by_id
         inside = {i for i in self.training_labels if not (self.ontology.leaves_below[at[i]] & ~below).any()}
         return sum(self.training_labels[i] for i in inside) > 0
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from model.bundle import Bundle
 from model.heads import level_probabilities
@@ -14,6 +15,7 @@ from model.pooling import PoolState
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.errors import UsageError
+from schema.labels import TYPE_LEVEL
 
 
 class CellPredictions(NamedTuple):
@@ -22,11 +24,11 @@ class CellPredictions(NamedTuple):
     Attributes
     ----------
     latent
-        float32 `[n_cells, n_latent]`.
+        float32 `[n_cells, n_latent]`; all zero for cells that were left out.
     probabilities
-        float32 `[n_cells, n_leaves]`, calibrated, rows sum to 1; all zero for cells without any count.
+        float32 `[n_cells, n_leaves]`, calibrated, rows sum to 1; all zero for cells that were left out.
     novelty
-        float32 `[n_cells]`, novelty score (see `model.novelty`); NaN for cells without any count.
+        float32 `[n_cells]`, novelty score (see `model.novelty`); NaN for cells that were left out.
     """
 
     latent: npt.NDArray[np.float32]
@@ -45,6 +47,8 @@ class Predictor:
         "auto", "cpu" or "cuda".
     n_samples
         Samples of the run.
+    stage_without_ambient
+        Whether cells called ambient are kept out of the stage of their sample.
 
     Raises
     ------
@@ -52,7 +56,7 @@ class Predictor:
         If a CUDA device is asked for and there is none.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str, n_samples: int) -> None:
+    def __init__(self, bundle: Bundle, *, device: str, n_samples: int, stage_without_ambient: bool = False) -> None:
         self.device = choose_device(device)
         self.network = bundle.network.to(self.device).eval()
         self.tree = LabelTree(bundle.ontology).to(self.device)
@@ -60,20 +64,46 @@ class Predictor:
         self.temperatures = bundle.temperatures.to(self.device)
         head = self.network.stage_head
         self._pool = head.empty(n_samples) if head is not None else None
+        self._n_latent = bundle.config.encoder.n_latent
+        types, ambient = bundle.ontology.nodes_at(TYPE_LEVEL), bundle.ontology.ambient_type
+        self._of_type = torch.from_numpy(bundle.ontology.leaves_below[types].T).float().to(self.device)
+        self._left_out = torch.from_numpy((types == ambient) & stage_without_ambient).to(self.device)
 
     @torch.inference_mode()
-    def predict(self, batch: CellBatch) -> CellPredictions:
-        """Predict a block of cells and add them to their samples."""
+    def predict(self, batch: CellBatch, left_out: npt.NDArray[np.bool_] | None = None) -> CellPredictions:
+        """Predict a block of cells and add them to their samples.
+
+        Parameters
+        ----------
+        batch
+            The cells.
+        left_out
+            bool `[n_cells]`, cells that the network is not asked about and that are in no sample's stage; cells without
+            any count never are. Only the others cost time.
+        """
         batch = CellBatch(*(part.to(self.device) for part in batch))
+        asked = batch.library_size > 0
+        if left_out is not None:
+            asked &= ~torch.from_numpy(left_out).to(self.device)
+        rows = asked.nonzero()[:, 0]
+        latent = torch.zeros(batch.n_cells, self._n_latent, device=self.device)
+        probabilities = torch.zeros(batch.n_cells, self._of_type.shape[0], device=self.device)
+        novelty = torch.full((batch.n_cells,), torch.nan, device=self.device)
+        if len(rows):
+            part = batch if len(rows) == batch.n_cells else batch.of_rows(rows)
+            latent[rows], probabilities[rows], novelty[rows] = self._predict(part)
+        return CellPredictions(latent.cpu().numpy(), probabilities.cpu().numpy(), novelty.cpu().numpy())
+
+    def _predict(self, batch: CellBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return latent, calibrated probabilities and novelty of cells with counts; add them to their samples."""
         latent, logits = self.network(batch)
         latent, logits = latent.float(), logits.float()
-        counted = batch.library_size > 0
+        probabilities = self.tree.leaf_probabilities(logits, self.temperatures)
         head = self.network.stage_head
         if head is not None and self._pool is not None:
-            self._pool = head.pool(self._pool, latent[counted], logits[counted].softmax(dim=1), batch.sample[counted])
-        probabilities = self.tree.leaf_probabilities(logits, self.temperatures) * counted[:, None]
-        novelty = self.novelty(latent, logits).masked_fill(~counted, torch.nan)
-        return CellPredictions(latent.cpu().numpy(), probabilities.cpu().numpy(), novelty.cpu().numpy())
+            kept = ~self._left_out[(probabilities @ self._of_type).argmax(dim=1)]
+            self._pool = head.pool(self._pool, latent[kept], logits[kept].softmax(dim=1), batch.sample[kept])
+        return latent, probabilities, self.novelty(latent, logits)
 
     @torch.inference_mode()
     def stage_probabilities(self) -> npt.NDArray[np.float64] | None:

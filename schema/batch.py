@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 TARGET_SUM = 1e4
@@ -17,6 +18,10 @@ MAX_SMALL_GENES = 2**16
 
 PADDING = -1
 """`row` of a cell that is none: it fills the last validation batches, so that all ranks have equally many."""
+
+
+_PER_CELL = ("library_size", "file", "cell_type", "sample", "row")
+"""Fields with one value per cell."""
 
 
 class CellBatch(NamedTuple):
@@ -77,3 +82,21 @@ class CellBatch(NamedTuple):
     def n_genes(self) -> int:
         """Number of genes in the vocabulary."""
         return int(self.present.shape[1])
+
+    def of_rows(self, rows: Tensor) -> CellBatch:
+        """Return some cells of the batch, `rows` int64 `[n]`, rising; the tables of the files stay as they are."""
+        lengths = self.indptr.diff()
+        chosen = torch.zeros(len(lengths), dtype=torch.bool, device=rows.device)
+        chosen[rows] = True
+        entry = torch.repeat_interleave(chosen, lengths)
+        is_large = entry[self.large_at]
+        place = entry.cumsum(0) - 1
+        per_cell = {name: getattr(self, name)[rows] for name in _PER_CELL}
+        return self._replace(
+            indptr=torch.cat([self.indptr[:1], lengths[rows].cumsum(0)]),
+            indices=self.indices[entry],
+            counts=self.counts[entry],
+            large_at=place[self.large_at[is_large]],
+            large_count=self.large_count[is_large],
+            **per_cell,
+        )

@@ -14,40 +14,72 @@ import numpy.typing as npt
 
 _ENSEMBL = re.compile(r"^(ENS[A-Z]*G\d{11})(\.\d+)?$")
 _GENOME_PREFIX = re.compile(r"^(GRCh3[78]|GRCm3[89]|hg19|hg38|mm10|mm39)_+")
+_COLUMNS, _COLUMNS_OF_OTHER = ("symbol", "gene_id"), ("symbol_of_other", "gene_id_of_other")
 
 
 @dataclass(frozen=True)
 class GeneVocabulary:
-    """Genes in the order of the network's input.
+    """Genes in the order of the network's input, of one species or of two that meet through orthologs.
 
     Attributes
     ----------
     symbols
-        Gene symbols, `[n_genes]`, unique.
+        Gene symbols, `[n_genes]`, unique; of two species "" where this one has no such gene.
     ids
         Ensembl ids without version, `[n_genes]`; "" where unknown.
     species
         "mouse" or "human".
+    other
+        The same genes, row by row, as the other species names them; None where there is only one. A row with both names
+        is a pair of one-to-one orthologs.
     """
 
     symbols: tuple[str, ...]
     ids: tuple[str, ...]
     species: str
+    other: GeneVocabulary | None = None
 
     def __post_init__(self) -> None:
         """Refuse a vocabulary that is not one gene per row."""
-        if len(self.symbols) != len(self.ids) or len(set(self.symbols)) != len(self.symbols):
+        named = [symbol for symbol in self.symbols if symbol]
+        if len(self.symbols) != len(self.ids) or len(set(named)) != len(named):
             raise ValueError(f"Expected unique symbols, one id each, but got {len(self.symbols)} and {len(self.ids)}.")
+        if self.other is None:
+            return
+        if self.other.species == self.species or self.other.n_genes != self.n_genes:
+            raise ValueError(f"Expected the same genes of another species but got {self.other.species}.")
+        if not all(map(any, zip(self.symbols, self.other.symbols, strict=True))):
+            raise ValueError("Expected every gene to have a name in one of the species.")
 
     @property
     def n_genes(self) -> int:
         """Number of genes."""
         return len(self.symbols)
 
+    @property
+    def n_named(self) -> int:
+        """Number of genes that `species` has."""
+        return sum(map(bool, self.symbols))
+
+    @property
+    def all_species(self) -> str:
+        """Species for people: "mouse", "human" or "mouse and human"."""
+        return self.species if self.other is None else f"{self.species} and {self.other.species}"
+
+    @property
+    def n_shared(self) -> int:
+        """Number of genes that have a name in both species."""
+        pairs = zip(self.symbols, self.other.symbols, strict=True) if self.other else ()
+        return sum(1 for here, there in pairs if here and there)
+
+    def seen_by(self, species: str) -> GeneVocabulary | None:
+        """Return the genes as a species names them; None where the vocabulary is not of that species."""
+        return next((names for names in (self, self.other) if names and names.species == species), None)
+
     @cached_property
     def index_by_symbol(self) -> dict[str, int]:
         """Symbol to position."""
-        return {symbol: index for index, symbol in enumerate(self.symbols)}
+        return {symbol: index for index, symbol in enumerate(self.symbols) if symbol}
 
     @cached_property
     def index_by_id(self) -> dict[str, int]:
@@ -60,9 +92,12 @@ class GeneVocabulary:
         return hashlib.sha256(self.to_tsv().encode()).hexdigest()
 
     def to_tsv(self) -> str:
-        """Return the vocabulary as the text of a `genes.tsv`."""
-        rows = [f"{symbol}\t{gene_id}" for symbol, gene_id in zip(self.symbols, self.ids, strict=True)]
-        return f"# species: {self.species}\nsymbol\tgene_id\n" + "\n".join(rows) + "\n"
+        """Return the vocabulary as the text of a `genes.tsv`: symbol and id, of two species of either."""
+        species = [names for names in (self, self.other) if names]
+        columns = [column for names in species for column in (names.symbols, names.ids)]
+        head = "\t".join([*_COLUMNS, *(_COLUMNS_OF_OTHER if self.other else ())])
+        rows = ["\t".join(row) for row in zip(*columns, strict=True)]
+        return f"# species: {', '.join(names.species for names in species)}\n{head}\n" + "\n".join(rows) + "\n"
 
     @classmethod
     def from_tsv(cls, path: Path) -> GeneVocabulary:
@@ -74,12 +109,16 @@ class GeneVocabulary:
             If the text is not of that form.
         """
         lines = path.read_text(encoding="utf-8").splitlines()
-        if len(lines) < 3 or not lines[0].startswith("# species: ") or lines[1] != "symbol\tgene_id":
+        species = lines[0].removeprefix("# species: ").split(", ") if lines else []
+        expected = [*_COLUMNS, *(_COLUMNS_OF_OTHER if len(species) > 1 else ())]
+        if len(lines) < 3 or not lines[0].startswith("# species: ") or lines[1].split("\t") != expected:
             raise ValueError("Expected a species line, a header and genes.")
         rows = [line.split("\t") for line in lines[2:]]
-        if any(len(row) != 2 for row in rows):
-            raise ValueError("Expected two columns in every row.")
-        return cls(tuple(r[0] for r in rows), tuple(r[1] for r in rows), lines[0].removeprefix("# species: "))
+        if any(len(row) != len(expected) for row in rows):
+            raise ValueError(f"Expected {len(expected)} columns in every row.")
+        columns = list(zip(*rows, strict=True))
+        other = cls(columns[2], columns[3], species[1]) if len(species) > 1 else None
+        return cls(columns[0], columns[1], species[0], other)
 
 
 @dataclass(frozen=True)
@@ -129,7 +168,15 @@ def is_ensembl_id(name: str) -> bool:
 
 
 def find_species(names: Sequence[str]) -> str | None:
-    """Return "mouse" or "human" from Ensembl ids or from the case of symbols; None where the genes do not say.
+    """Return "mouse" or "human" from Ensembl ids or from the case of symbols; None where the genes do not say."""
+    mouse, human = count_by_species(names)
+    if max(mouse, human) < 0.6 * max(1, mouse + human):
+        return None
+    return None if mouse == human else ("mouse" if mouse > human else "human")
+
+
+def count_by_species(names: Sequence[str]) -> tuple[int, int]:
+    """Return how many genes look like those of mouse and of human.
 
     Human symbols are upper case throughout; mouse symbols have a capital first letter and lower case after it.
     """
@@ -142,9 +189,7 @@ def find_species(names: Sequence[str]) -> str | None:
         lettered = [name for name in cleaned if len(re.findall("[A-Za-z]", name)) >= 3]
         human = sum(name.upper() == name for name in lettered)
         mouse = sum(name[0].isupper() and name[1:].lower() == name[1:] for name in lettered)
-    if max(mouse, human) < 0.6 * max(1, mouse + human):
-        return None
-    return None if mouse == human else ("mouse" if mouse > human else "human")
+    return mouse, human
 
 
 def match_genes(vocabulary: GeneVocabulary, symbols: Sequence[str], ids: Sequence[str]) -> GeneMatch:

@@ -158,6 +158,13 @@ class CellOntology:
             result[start] = node
         return result
 
+    @cached_property
+    def ambient_type(self) -> int | None:
+        """Node at the level of types that means a droplet of ambient RNA; None where the tree has none."""
+        if self.roles.ambient is None:
+            return None
+        return int(self.ancestor_at(TYPE_LEVEL)[self.index_by_id[self.roles.ambient]])
+
     def below(self, *ids: str) -> npt.NDArray[np.bool_]:
         """Return which leaves lie at or below any of the named nodes, bool `[n_leaves]`."""
         return np.any(self.leaves_below[[self.index_by_id[i] for i in ids]], axis=0) if ids else self.leaves < 0

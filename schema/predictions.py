@@ -29,7 +29,7 @@ CELL_COLUMNS = (
     Column("cell_id", "string", "-", "barcode or obs name of the cell, as in the input"),
     Column("sample_id", "string", "-", "sample the cell belongs to"),
     Column("library_size", "float32", "UMI", "counts of the cell over all genes of the file"),
-    Column("n_genes", "int32", "genes", "vocabulary genes with at least one count"),
+    Column("n_genes", "int32", "genes", "genes of the file with at least one count"),
     Column("predicted_cell_type", "string", "-", "most probable type at level 2 (type), calibrated"),
     Column("predicted_cell_type_conf", "float32", "probability", "calibrated probability of that type"),
     Column("predicted_cell_type_ontology_term_id", "string", "CL id", "Cell Ontology id of that type or its nearest"),
@@ -56,6 +56,8 @@ CELL_COLUMNS = (
 SAMPLE_COLUMNS = (
     Column("sample_id", "string", "-", "sample: the specimen sequenced, unit of stage and burden"),
     Column("n_cells", "int64", "cells", "rows of the sample"),
+    Column("n_low_counts", "int64", "cells", "rows with too few UMI to be called (min_counts); in no other figure"),
+    Column("n_ambient", "int64", "cells", "rows called ambient RNA; of an unfiltered file in no other figure"),
     Column(
         "n_denominator", "float64", "cells", "expected viable nucleated singlets without erythroid cells, platelets"
     ),
@@ -70,14 +72,27 @@ SAMPLE_COLUMNS = (
     Column("tumor_stage_expected", "float64", "stages", "sum over k >= 1 of P(stage >= k): 0 = lowest level"),
     Column("median_library_size", "float64", "UMI", "median counts per cell (nearest of 200 log-spaced bins)"),
     Column("low_count_percent", "float64", "percent", "cells with fewer than 500 UMI"),
-    Column("min_genes", "int64", "genes", "0.5th percentile of vocabulary genes detected per cell"),
+    Column("min_genes", "int64", "genes", "0.5th percentile of the genes detected per cell"),
     Column("genes_found_percent", "float64", "percent", "vocabulary genes that the file measured"),
     Column(
         "outside_denominator_percent", "float64", "percent", "expected erythroid, platelet, ambient and doublet rows"
     ),
-    Column("ood_percent", "float64", "percent", "rows out of distribution: they resemble no cell of the training"),
+    Column("ood_percent", "float64", "percent", "called rows that resemble no cell of the training (out of distribution)"),
 )
 """Columns of samples.csv before those that depend on the bundle (see `stage_columns`, `fraction_columns`)."""
+
+
+FILTER_GENES = (200, 500)
+"""Genes per barcode that are common filters: what each would have lost is counted."""
+
+FILTER_COLUMNS = (
+    Column("sample_id", "string", "-", "sample"),
+    Column("cell_type", "string", "-", "called type (level 2)"),
+    Column("n_cells", "int64", "cells", "cells of the sample called that type"),
+    Column("n_lost_200", "int64", "cells", "those with fewer than 200 genes of the file"),
+    Column("n_lost_500", "int64", "cells", "those with fewer than 500 genes of the file"),
+)
+"""Columns of filters.csv."""
 
 
 def stage_columns(scale: StageScale) -> tuple[Column, ...]:
@@ -146,6 +161,15 @@ def check_columns(frame: pd.DataFrame, columns: tuple[Column, ...]) -> None:
 
 def write_samples(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:
     """Write samples.csv: UTF-8, six significant digits, blanks for what is not known."""
+    _write(frame, path, columns)
+
+
+def write_filters(frame: pd.DataFrame, path: Path) -> None:
+    """Write filters.csv: UTF-8, whole numbers."""
+    _write(frame, path, FILTER_COLUMNS)
+
+
+def _write(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:
     check_columns(frame, columns)
     frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 

@@ -29,8 +29,9 @@ LOW_COUNT_FLOOR_PERCENT = 0.1
 350 cells of a normal gland hold but a few neutrophils, and one low barcode proves that such barcodes were kept."""
 
 HARD_CUT_GENES = 150
-"""Vocabulary genes at the 0.5th percentile: 200 genes of a whole file, the common filter, are 150-200 of a vocabulary
-(175 seen through orthologs in a file cut at 200). Neutrophils have a few hundred genes, so such a cut takes many."""
+"""Genes at the 0.5th percentile: 200, the common filter, or less where genes were left out of the file after it (175
+were seen of the genes of a vocabulary in a file cut at 200). Neutrophils have a few hundred genes, so such a cut takes
+many."""
 
 HARD_CUT_EDGE = 1.15
 """Ratio of the 5th to the 0.5th percentile of genes per cell. Cells pile up just above a cut (1.09 in a file cut at 200
@@ -58,9 +59,9 @@ class SampleEvidence:
     burden_low
         Lower end of the burden's interval, percent; NaN without cells.
     low_count_percent
-        Percent of cells with fewer than 500 UMI.
+        Percent of the called cells with fewer than 500 UMI.
     min_genes, edge_genes
-        0.5th and 5th percentile of vocabulary genes detected per cell.
+        0.5th and 5th percentile of genes detected per called cell.
     genes_found_percent
         Percent of the vocabulary that the file measured.
     training_has_neutrophils
@@ -69,6 +70,8 @@ class SampleEvidence:
         Held-out donors whose error rates the interval draws from.
     by_orthologs
         Whether the file's species is not the bundle's.
+    unfiltered, knows_ambient
+        Whether the file holds all droplets, and whether the bundle was trained on droplets of ambient RNA.
     """
 
     n_cells: int
@@ -82,6 +85,8 @@ class SampleEvidence:
     training_has_neutrophils: bool
     n_reference_donors: int
     by_orthologs: bool
+    unfiltered: bool = False
+    knows_ambient: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,10 @@ def _reasons_against(evidence: SampleEvidence, filtered: str | None) -> tuple[st
     reasons = []
     if not evidence.training_has_neutrophils:
         reasons.append("the bundle was trained without labelled neutrophils")
+    if evidence.unfiltered and not evidence.knows_ambient:
+        reasons.append(
+            "the file is unfiltered and the bundle knows no ambient droplets: empty ones would count as cells"
+        )
     if not evidence.n_denominator >= MIN_DENOMINATOR:
         reasons.append(f"only {evidence.n_denominator:.0f} countable cells, at least {MIN_DENOMINATOR} needed")
     if evidence.genes_found_percent < MIN_GENES_FOUND_PERCENT:

@@ -21,7 +21,7 @@ from schema.calls import (
 from schema.labels import TYPE_LEVEL, CellOntology
 
 NO_CALL = -1
-"""Code of a cell without any count (type), without a label, or not called a neutrophil (state)."""
+"""Code of a cell with too few counts to be called (type), without a label, or not called a neutrophil (state)."""
 
 
 class CellCalls(NamedTuple):
@@ -30,7 +30,7 @@ class CellCalls(NamedTuple):
     Attributes
     ----------
     cell_type
-        int16 `[n_cells]`, node index of the most probable type; NO_CALL for cells without any count.
+        int16 `[n_cells]`, node index of the most probable type; NO_CALL for cells with too few counts.
     confidence
         float32 `[n_cells]`, calibrated probability of that type.
     label
@@ -118,7 +118,7 @@ def name_calls(calls: CellCalls, ontology: CellOntology) -> dict[str, pd.Categor
 
 def name_types(cell_type: npt.NDArray[np.int16], ontology: CellOntology) -> pd.Categorical:
     """Return the names of called types, int16 `[n_cells]`."""
-    return _categories(cell_type, [node.name for node in ontology.nodes], "no counts")
+    return _categories(cell_type, [node.name for node in ontology.nodes], "low counts")
 
 
 def _reasons(

@@ -19,12 +19,54 @@ MIN_CELLS_UMAP = 50
 _N_NEIGHBORS = 15
 
 
-def choose_cells(n_cells: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """Return the rows to draw, sorted int64 `[min(n_cells, 5000)]`: a simple random sample."""
-    if n_cells <= MAX_CELLS:
-        return np.arange(n_cells, dtype=np.int64)
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.choice(n_cells, size=MAX_CELLS, replace=False, shuffle=False))
+class DrawnCells:
+    """The cells of the picture: a simple random sample of at most 5000 cells of a stream, in their order.
+
+    Every cell is given a random key, and those with the smallest are kept, so that memory is flat and nobody needs to
+    know beforehand which cells will come (Vitter 1985, "Random sampling with a reservoir").
+
+    Parameters
+    ----------
+    seed
+        Same seed and same cells, same sample, however they are cut into blocks.
+
+    Attributes
+    ----------
+    rows
+        int64 `[n]`, rows of the file.
+    latent
+        float32 `[n, n_latent]`.
+    neutrophil
+        float64 `[n]`, probability of being a neutrophil.
+    cell_type
+        int16 `[n]`, node index of the called type.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._key = np.zeros(0)
+        self.rows = np.zeros(0, dtype=np.int64)
+        self.latent = np.zeros((0, 0), dtype=np.float32)
+        self.neutrophil = np.zeros(0)
+        self.cell_type = np.zeros(0, dtype=np.int16)
+
+    def update(
+        self,
+        rows: npt.NDArray[np.int64],
+        latent: npt.NDArray[np.float32],
+        neutrophil: Floats,
+        cell_type: npt.NDArray[np.int16],
+    ) -> None:
+        """Offer a block of cells; shapes as the attributes."""
+        key = self._rng.random(len(rows))
+        near = np.flatnonzero(key < self._key.max()) if len(self._key) == MAX_CELLS else np.arange(len(rows))
+        keys = np.concatenate([self._key, key[near]])
+        kept = np.sort(np.argsort(keys, kind="stable")[:MAX_CELLS])
+        known = self.latent if len(self.latent) else latent[:0]
+        self._key, self.rows = keys[kept], np.concatenate([self.rows, rows[near]])[kept]
+        self.latent = np.concatenate([known, latent[near]])[kept]
+        self.neutrophil = np.concatenate([self.neutrophil, neutrophil[near]])[kept]
+        self.cell_type = np.concatenate([self.cell_type, cell_type[near]])[kept]
 
 
 def embed(latent: npt.NDArray[np.floating], seed: int = 0) -> Floats:

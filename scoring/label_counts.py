@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from schema.calls import AMBIENT, REASONS
+from schema.calls import AMBIENT, LOW_COUNTS, REASONS
 from schema.labels import CellOntology
 from scoring.cells import CellCalls
 
@@ -38,9 +38,9 @@ class LabelCounts:
     def percent(self, reason: str) -> npt.NDArray[np.float64]:
         """Return the percent of each sample's rows that have no cell type for a reason, float64 `[n_samples]`.
 
-        NaN for samples without rows.
+        Rows with low counts do not count; NaN for samples without others.
         """
-        total = self._counts.sum(axis=1)
+        total = self._counts.sum(axis=1) - self._counts[:, self._n_levels + REASONS.index(LOW_COUNTS)]
         share = np.full(len(total), np.nan)
         np.divide(self._counts[:, self._n_levels + REASONS.index(reason)], total, out=share, where=total > 0)
         return 100 * share

@@ -15,6 +15,7 @@ from schema.calls import CallRules
 from schema.labels import CellOntology
 from schema.predictions import (
     ASSESSABLE,
+    FILTER_GENES,
     LOW_CONFIDENCE,
     NOT_ASSESSABLE,
     SAMPLE_COLUMNS,
@@ -25,7 +26,9 @@ from schema.predictions import (
 from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
+from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
+from scoring.filters import filter_sentences, filters_by_type
 from scoring.headline import burden_headline, stage_headline
 from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
@@ -70,6 +73,10 @@ class ReportContent:
         Of the bundle: when a cell gets a label, and how well probabilities, labels and novelty held on held-out donors.
     labels
         What was said of the cells: words, cells and their percent.
+    filters
+        filters.csv as a table; None leaves the section out.
+    min_counts, unfiltered
+        Least UMI of a barcode that is called, and whether the file holds all droplets.
     """
 
     title: str
@@ -89,6 +96,9 @@ class ReportContent:
     rules: CallRules | None = None
     checks: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     labels: Sequence[tuple[str, int, float]] = ()
+    filters: pd.DataFrame | None = None
+    min_counts: int = MIN_COUNTS
+    unfiltered: bool = False
 
 
 def render_report(content: ReportContent) -> str:
@@ -114,7 +124,10 @@ def render_report(content: ReportContent) -> str:
         content=content,
         facts=_facts(content, samples),
         headlines=[burden_headline(samples), *([stage_headline(samples, content.scale)] if content.scale else [])],
-        rows=_table_rows(samples, content.scale, truth),
+        droplets=unfiltered_sentence(samples, content.min_counts) if content.unfiltered else "",
+        filter_sentences=filter_sentences(content.filters, content.ontology) if content.filters is not None else [],
+        filter_rows=_filter_rows(content.filters),
+        rows=_table_rows(samples, content.scale, truth, n_described(samples, unfiltered=content.unfiltered)),
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
         sureness=sureness(content.rules, content.checks),
@@ -171,12 +184,35 @@ def _facts(content: ReportContent, samples: pd.DataFrame) -> dict[str, str]:
         "Species": content.species,
         "Bundle": content.bundle,
         "Samples": count_text(len(samples)),
-        "Cells": count_text(int(samples["n_cells"].sum())),
+        "Cells": count_text(int(n_described(samples, unfiltered=content.unfiltered).sum())),
+        "Low counts": count_text(n_low) if (n_low := int(samples["n_low_counts"].sum())) else "",
+        "Called ambient": count_text(int(samples["n_ambient"].sum())) if content.unfiltered else "",
     }
     return {name: value for name, value in facts.items() if value}
 
 
-def _table_rows(samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataFrame | None) -> list[dict[str, Any]]:
+def _filter_rows(filters: pd.DataFrame | None) -> list[dict[str, str]]:
+    """Return what filters lose of each type, commonest first, as texts."""
+    if filters is None:
+        return []
+    by_type = filters_by_type(filters)
+    return [
+        {
+            "name": str(row["cell_type"]),
+            "n_cells": count_text(row["n_cells"]),
+            **{f"lost_{least}": _lost_text(row, least) for least in FILTER_GENES},
+        }
+        for row in by_type.to_dict("records")
+    ]
+
+
+def _lost_text(row: Mapping[Any, Any], least: int) -> str:
+    return f"{count_text(row[f'n_lost_{least}'])} ({percent_text(row[f'percent_lost_{least}'])} %)"
+
+
+def _table_rows(
+    samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataFrame | None, n_cells: pd.Series
+) -> list[dict[str, Any]]:
     rows = []
     for i in range(len(samples)):
         sample = samples.iloc[i]
@@ -188,7 +224,7 @@ def _table_rows(samples: pd.DataFrame, scale: StageScale | None, truth: pd.DataF
                 "flags": [flag for flag in str(sample["flags"]).split("; ") if flag],
                 "stage": sample["predicted_tumor_stage"] or "–",
                 "stage_probability": _stage_probability(sample, scale),
-                "n_cells": count_text(sample["n_cells"]),
+                "n_cells": count_text(n_cells.iloc[i]),
                 "n_denominator": count_text(sample["n_denominator"]),
                 "median_library_size": count_text(sample["median_library_size"]),
                 "true_burden": percent_text(float(truth["burden_percent"].iloc[i])) if truth is not None else "",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from schema.labels import CellOntology
 from scoring.by_sample import rows_by_sample
+from scoring.droplets import AMBIENT, CELL, LOW_COUNTS, Kinds, is_described
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -31,12 +32,16 @@ class SampleFacts(NamedTuple):
     ----------
     n_cells
         int64 `[n_samples]`: rows.
+    n_low_counts, n_ambient
+        int64 `[n_samples]`: rows with too few counts to be called, and rows called ambient RNA.
+    n_described
+        int64 `[n_samples]`: rows that `median_library_size` and `expected_cells` describe.
     median_library_size
         float64 `[n_samples]`: UMI, center of the nearest of 200 log-spaced bins between 10 and 1e6; NaN without cells.
     low_count_percent
-        float64 `[n_samples]`: percent of cells with fewer than 500 UMI; NaN without cells.
+        float64 `[n_samples]`: percent of the rows that were called with fewer than 500 UMI; NaN without any.
     min_genes
-        int64 `[n_samples]`: 0.5th percentile of vocabulary genes detected per cell, at most 2000.
+        int64 `[n_samples]`: 0.5th percentile of genes detected per row that was called, at most 2000.
     edge_genes
         int64 `[n_samples]`: 5th percentile of the same; close to `min_genes` where a filter cut the file.
     expected_cells
@@ -44,6 +49,9 @@ class SampleFacts(NamedTuple):
     """
 
     n_cells: Integers
+    n_low_counts: Integers
+    n_ambient: Integers
+    n_described: Integers
     median_library_size: Floats
     low_count_percent: Floats
     min_genes: Integers
@@ -53,7 +61,7 @@ class SampleFacts(NamedTuple):
     def fractions(self, ontology: CellOntology) -> Floats:
         """Return each level-2 type's expected share of the rows, float64 `[n_samples, n_types]` as `nodes_at(2)`."""
         cells = self.expected_cells @ ontology.leaves_below[ontology.nodes_at(2)].T
-        return _shares(cells, self.n_cells)
+        return _shares(cells, self.n_described)
 
     def states(self, ontology: CellOntology) -> Floats:
         """Return each state's share of the expected neutrophils, float64 `[n_samples, n_states]`.
@@ -68,13 +76,23 @@ class SampleFacts(NamedTuple):
     def outside_denominator_percent(self, ontology: CellOntology) -> Floats:
         """Return the expected percent of rows that the burden does not count, float64 `[n_samples]`."""
         outside = self.expected_cells[:, ontology.below(*ontology.roles.outside_denominator)].sum(axis=1)
-        return 100 * _shares(outside[:, None], self.n_cells)[:, 0]
+        return 100 * _shares(outside[:, None], self.n_described)[:, 0]
 
 
 class SampleFactsAccumulator:
-    """Histograms and sums of every sample, fed block by block; about 18 KB per sample, whatever the number of cells."""
+    """Histograms and sums of every sample, fed block by block; about 18 KB per sample, whatever the number of cells.
 
-    def __init__(self, n_samples: int, n_leaves: int) -> None:
+    Parameters
+    ----------
+    n_samples, n_leaves
+        Samples of the run, leaves of the label tree.
+    unfiltered
+        Whether the file is, so that rows called ambient are not described.
+    """
+
+    def __init__(self, n_samples: int, n_leaves: int, *, unfiltered: bool = False) -> None:
+        self._unfiltered = unfiltered
+        self._kinds = np.zeros((n_samples, CELL + 1), dtype=np.int64)
         self._library = np.zeros((n_samples, len(_LIBRARY_CENTERS)), dtype=np.int64)
         self._genes = np.zeros((n_samples, _MAX_GENES + 1), dtype=np.int64)
         self._low_count = np.zeros(n_samples, dtype=np.int64)
@@ -86,6 +104,7 @@ class SampleFactsAccumulator:
         library_size: npt.NDArray[np.floating],
         n_genes: npt.NDArray[np.integer],
         probabilities: npt.NDArray[np.floating],
+        kind: Kinds | None = None,
     ) -> None:
         """Add a block of cells.
 
@@ -96,9 +115,11 @@ class SampleFactsAccumulator:
         library_size
             float `[n_cells]`: UMI over all genes of the file.
         n_genes
-            int `[n_cells]`: vocabulary genes with at least one count.
+            int `[n_cells]`: genes with at least one count.
         probabilities
             float `[n_cells, n_leaves]`: calibrated leaf probabilities.
+        kind
+            int8 `[n_cells]`, what each row is (see `scoring.droplets.droplet_kinds`); None = all are cells.
 
         Raises
         ------
@@ -109,21 +130,29 @@ class SampleFactsAccumulator:
         expected = (sample.shape, sample.shape, (len(sample), self._expected.shape[1]))
         if shapes != expected:
             raise ValueError(f"Expected shapes {expected} but got {shapes}.")
-        for code, rows in rows_by_sample(sample, len(self._low_count)):
-            self._expected[code] += probabilities[rows].sum(axis=0, dtype=np.float64)
-        bins = np.searchsorted(_LIBRARY_EDGES[1:-1], library_size, side="right")
-        np.add.at(self._library, (sample, bins), 1)
-        np.add.at(self._genes, (sample, np.clip(n_genes, 0, _MAX_GENES)), 1)
-        np.add.at(self._low_count, sample, library_size < LOW_COUNT_UMI)
+        kind = np.full(len(sample), CELL, dtype=np.int8) if kind is None else kind
+        np.add.at(self._kinds, (sample, kind), 1)
+        described = np.flatnonzero(is_described(kind, unfiltered=self._unfiltered))
+        for code, rows in rows_by_sample(sample[described], len(self._low_count)):
+            self._expected[code] += probabilities[described[rows]].sum(axis=0, dtype=np.float64)
+        bins = np.searchsorted(_LIBRARY_EDGES[1:-1], library_size[described], side="right")
+        np.add.at(self._library, (sample[described], bins), 1)
+        called = kind != LOW_COUNTS
+        np.add.at(self._genes, (sample[called], np.clip(n_genes[called], 0, _MAX_GENES)), 1)
+        np.add.at(self._low_count, sample[called], library_size[called] < LOW_COUNT_UMI)
 
     def facts(self) -> SampleFacts:
         """Return what is known so far."""
-        n_cells = self._library.sum(axis=1)
+        n_described = self._library.sum(axis=1)
+        n_called = self._genes.sum(axis=1)
         median = _LIBRARY_CENTERS[_quantile_bin(self._library, 0.5)]
         return SampleFacts(
-            n_cells=n_cells,
-            median_library_size=np.where(n_cells > 0, median, np.nan),
-            low_count_percent=100 * _shares(self._low_count[:, None], n_cells)[:, 0],
+            n_cells=self._kinds.sum(axis=1),
+            n_low_counts=self._kinds[:, LOW_COUNTS],
+            n_ambient=self._kinds[:, AMBIENT],
+            n_described=n_described,
+            median_library_size=np.where(n_described > 0, median, np.nan),
+            low_count_percent=100 * _shares(self._low_count[:, None], n_called)[:, 0],
             min_genes=_quantile_bin(self._genes, 0.005),
             edge_genes=_quantile_bin(self._genes, 0.05),
             expected_cells=self._expected.copy(),

@@ -42,12 +42,18 @@ class RunFacts:
         Held-out donors whose error rates the interval draws from.
     by_orthologs
         Whether the file's species is not the bundle's.
+    unfiltered
+        Whether the file holds all droplets, most of them without a cell.
+    knows_ambient
+        Whether the bundle was trained on droplets of ambient RNA.
     """
 
     genes_found_percent: float
     training_has_neutrophils: bool
     n_reference_donors: int
     by_orthologs: bool
+    unfiltered: bool = False
+    knows_ambient: bool = True
 
 
 def assemble_samples(
@@ -93,6 +99,7 @@ def assemble_samples(
     table = pd.concat(
         [
             pd.DataFrame({"sample_id": list(sample_ids), "n_cells": facts.n_cells}),
+            pd.DataFrame({"n_low_counts": facts.n_low_counts, "n_ambient": facts.n_ambient}),
             _burden_part(burden, verdicts),
             _stage_names(stage_probabilities, scale, n_samples),
             _depth_part(facts, ontology, run).assign(ood_percent=ood_percent),
@@ -121,6 +128,8 @@ def _evidence(facts: SampleFacts, burden: pd.DataFrame, run: RunFacts) -> list[S
             training_has_neutrophils=run.training_has_neutrophils,
             n_reference_donors=run.n_reference_donors,
             by_orthologs=run.by_orthologs,
+            unfiltered=run.unfiltered,
+            knows_ambient=run.knows_ambient,
         )
         for i in range(len(burden))
     ]

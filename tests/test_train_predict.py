@@ -206,7 +206,7 @@ def test_a_cell_without_counts_is_kept_and_not_called(cohort, run, tmp_path):
     predict.predict(predict_config(tmp_path / "empty_cell.h5ad", run, tmp_path / "out"))
     cell = pq.read_table(tmp_path / "out/cells.parquet").to_pandas().iloc[7]
     assert (cell["predicted_cell_type"], cell["neutrophil_probability"], cell["denominator_probability"]) == (
-        "no counts",
+        "low counts",
         0.0,
         0.0,
     )

@@ -32,3 +32,25 @@ def test_a_file_of_the_other_species_is_read_through_orthologs():
 def test_too_few_genes_are_refused():
     with pytest.raises(InputError, match=r"1 of 4 \(25\.0%\), floor 50%"):
         cover(store_of("Epcam", "Zfp1", "Zfp2"), MOUSE, orthologs=None, min_share=0.5)
+
+
+HUMAN = GeneVocabulary(("CXCR2", "CA4", "", "", "CXCL8", "FCGR3B"), ("",) * 6, "human")
+BOTH = GeneVocabulary(("Cxcr2", "Car4", "Ly6g", "Epcam", "", ""), ("",) * 6, "mouse", HUMAN)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "species", "columns", "percent"),
+    [
+        (("FCGR3B", "CXCR2", "LY6G", "CXCL8"), "human", [5, 0, -1, 4], 75.0),
+        (("Ly6g", "Cxcr2", "Tnfrsf23", "Cxcl8"), "mouse", [2, 0, -1, -1], 50.0),
+    ],
+)
+def test_a_bundle_of_both_species_meets_a_file_of_either_by_its_own_names(caplog, symbols, species, columns, percent):
+    caplog.set_level("INFO")
+    coverage = cover(store_of(*symbols), BOTH, orthologs=None, min_share=0.1)
+    assert coverage.match.column.tolist() == columns
+    assert coverage.percent == percent  # of the four genes that the species can have
+    assert not coverage.by_orthologs
+    assert f"{species} file, bundle trained on mouse and human" in caplog.text
+    assert f"of the bundle's {species} genes found" in caplog.text
+    assert coverage.words["species of the bundle"] == "mouse and human"

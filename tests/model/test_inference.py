@@ -52,7 +52,8 @@ def test_probabilities_are_those_of_the_network_and_its_temperatures(bundle, mak
     with torch.inference_mode():
         latent, logits = bundle.network(make_batch(COUNTS))
     expected = LabelTree(ontology).leaf_probabilities(logits, bundle.temperatures).numpy()
-    expected[1] = 0
+    latent = latent.clone()
+    expected[1], latent[1] = 0, 0  # a cell without counts is not asked about
     np.testing.assert_allclose(found.probabilities, expected, rtol=1e-6)
     np.testing.assert_allclose(found.latent, latent.numpy(), rtol=1e-6)
     np.testing.assert_allclose(found.probabilities.sum(axis=1), [1, 0, 1, 1, 1], rtol=1e-5)
@@ -78,3 +79,36 @@ def test_stages_do_not_depend_on_how_cells_are_cut_and_leave_out_empty_cells(bun
     np.testing.assert_allclose(stages[:2].sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(cut.stage_probabilities(), stages, rtol=1e-5)
     np.testing.assert_allclose(counted.stage_probabilities(), stages, rtol=1e-5)
+
+
+def test_cells_that_are_left_out_change_nothing_for_the_others(bundle, make_batch):
+    left_out = np.array([False, False, True, True, False])
+    some, kept = Predictor(bundle, device="cpu", n_samples=2), Predictor(bundle, device="cpu", n_samples=2)
+    found = some.predict(make_batch(COUNTS, sample=SAMPLE), left_out)
+    expected = kept.predict(make_batch(COUNTS[~left_out], sample=np.array(SAMPLE)[~left_out]))
+    assert not found.probabilities[left_out].any()
+    assert not found.latent[left_out].any()
+    np.testing.assert_allclose(found.probabilities[~left_out], expected.probabilities, rtol=1e-6)
+    np.testing.assert_allclose(some.stage_probabilities(), kept.stage_probabilities(), rtol=1e-6)
+    assert np.isnan(some.stage_probabilities()[1]).all()
+
+
+def test_a_block_in_which_all_are_left_out_is_all_zero(bundle, make_batch):
+    found = Predictor(bundle, device="cpu", n_samples=2).predict(make_batch(COUNTS, sample=SAMPLE), np.ones(5, bool))
+    assert found.latent.shape == (5, 4)
+    assert not found.probabilities.any()
+
+
+def test_cells_called_ambient_can_be_kept_out_of_the_stage(bundle, make_batch, ontology):
+    """The last layer is made to call every cell ambient, whatever it holds."""
+    ambient = ontology.leaves.tolist().index(ontology.index_by_id["AMBIENT"])
+    with torch.no_grad():
+        bundle.network.cell_type_head.layers[-1].bias[ambient] += 50
+    batch = make_batch(COUNTS, sample=SAMPLE)
+    within, without = (
+        Predictor(bundle, device="cpu", n_samples=2, stage_without_ambient=choice) for choice in (False, True)
+    )
+    within.predict(batch)
+    without.predict(batch)
+    assert np.isfinite(within.stage_probabilities()).all()
+    assert np.isnan(without.stage_probabilities()).all()

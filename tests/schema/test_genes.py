@@ -119,3 +119,48 @@ def test_a_file_that_is_no_vocabulary_is_refused(tmp_path, text):
     (tmp_path / "genes.tsv").write_text(text)
     with pytest.raises(ValueError, match="Expected"):
         GeneVocabulary.from_tsv(tmp_path / "genes.tsv")
+
+
+MOUSE_NAMES = ("Cxcr2", "Ly6g", "", "Epcam")
+HUMAN_NAMES = ("CXCR2", "", "CXCL8", "EPCAM")
+
+
+def of_both(mouse=MOUSE_NAMES, human=HUMAN_NAMES):
+    other = GeneVocabulary(human, ("ENSG00000180871", "", "", ""), "human")
+    return GeneVocabulary(mouse, ("ENSMUSG00000026180", "", "", ""), "mouse", other)
+
+
+def test_a_vocabulary_of_two_species_is_seen_by_either():
+    both = of_both()
+    assert (both.n_genes, both.n_named, both.n_shared, both.all_species) == (4, 3, 2, "mouse and human")
+    assert both.seen_by("human").n_named == 3
+    assert match_genes(both.seen_by("human"), ["CXCL8", "EPCAM", "LY6G"], [""] * 3).column.tolist() == [2, 3, -1]
+    assert match_genes(both.seen_by("mouse"), ["Ly6g", "Cxcr2", "Cxcl8"], [""] * 3).column.tolist() == [1, 0, -1]
+    assert match_genes(both.seen_by("human"), ["x", "y"], ["", "ENSG00000180871.12"]).column.tolist() == [-1, 0]
+    one = GeneVocabulary(("Cxcr2",), ("",), "mouse")
+    assert (one.all_species, one.n_shared, one.seen_by("mouse"), one.seen_by("human")) == ("mouse", 0, one, None)
+
+
+def test_genes_without_a_name_in_a_species_are_not_met_by_nameless_genes():
+    assert match_genes(of_both().seen_by("mouse"), ["", "Cxcr2"], ["", ""]).column.tolist() == [-1, 0]
+
+
+def test_a_vocabulary_of_two_species_survives_the_disk(tmp_path):
+    both = of_both()
+    (tmp_path / "genes.tsv").write_text(both.to_tsv())
+    assert GeneVocabulary.from_tsv(tmp_path / "genes.tsv") == both
+    assert both.to_tsv().splitlines()[:3] == [
+        "# species: mouse, human",
+        "symbol\tgene_id\tsymbol_of_other\tgene_id_of_other",
+        "Cxcr2\tENSMUSG00000026180\tCXCR2\tENSG00000180871",
+    ]
+    assert both.digest != of_both(human=("CXCR2", "", "CXCL6", "EPCAM")).digest
+
+
+def test_two_species_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="another species"):
+        GeneVocabulary(("A",), ("",), "mouse", GeneVocabulary(("B",), ("",), "mouse"))
+    with pytest.raises(ValueError, match="another species"):
+        GeneVocabulary(("A",), ("",), "mouse", GeneVocabulary(("B", "C"), ("", ""), "human"))
+    with pytest.raises(ValueError, match="a name in one"):
+        GeneVocabulary(("",), ("",), "mouse", GeneVocabulary(("",), ("",), "human"))

@@ -33,6 +33,9 @@ def make_samples(ontology, scale):
             expected[code, neutrophil] = 0.1
         facts = SampleFacts(
             n_cells=np.round(expected.sum(1)).astype(np.int64),
+            n_low_counts=np.zeros(n, dtype=np.int64),
+            n_ambient=np.zeros(n, dtype=np.int64),
+            n_described=np.round(expected.sum(1)).astype(np.int64),
             median_library_size=rng.uniform(1500, 4000, n),
             low_count_percent=np.where(np.isin(np.arange(n), lost), 0.0, 6.0),
             min_genes=np.full(n, 140),

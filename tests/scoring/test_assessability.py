@@ -20,6 +20,11 @@ GOOD = SampleEvidence(
 ABSENT = {"n_neutrophils": 12.0, "burden_low": 0.1}
 
 
+def test_an_unfiltered_sample_is_assessable_by_a_bundle_that_knows_ambient_droplets():
+    assert assess(replace(GOOD, unfiltered=True)).flags == ()
+    assert assess(replace(GOOD, knows_ambient=False)).flags == ()
+
+
 def test_a_good_sample_is_assessable_without_flags():
     verdict = assess(GOOD)
     assert (verdict.assessability, verdict.flags) == ("assessable", ())
@@ -35,6 +40,7 @@ def test_a_good_sample_is_assessable_without_flags():
         (ABSENT | {"low_count_percent": 0.0}, "hardly any barcode with fewer than 500 UMI was kept"),
         (ABSENT | {"min_genes": 203, "edge_genes": 221}, "barcodes with fewer than about 203 genes were cut off"),
         ({"low_count_percent": 0.0, "by_orthologs": True}, "the error rates of another species"),
+        ({"unfiltered": True, "knows_ambient": False}, "unfiltered and the bundle knows no ambient droplets"),
     ],
 )
 def test_reasons_against_a_burden(change, reason):

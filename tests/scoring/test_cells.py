@@ -69,7 +69,7 @@ def test_a_label_is_withheld_for_a_reason(ontology):
 
 def test_names_are_categories_that_occur(probabilities, ontology):
     named = name_calls(call_cells(probabilities, FAMILIAR, EVEN, ontology, RULES), ontology)
-    assert named["predicted_cell_type"].tolist() == ["neutrophil", "CD4 T cell", "monocyte", "no counts"]
+    assert named["predicted_cell_type"].tolist() == ["neutrophil", "CD4 T cell", "monocyte", "low counts"]
     assert set(named["predicted_cell_type"].categories) == set(named["predicted_cell_type"])
     assert named["predicted_cell_type_ontology_term_id"].tolist()[3] == "unknown"
     assert named["predicted_neutrophil_state"].tolist()[1:] == ["", "", ""]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scoring.embedding import choose_cells, embed
+from scoring.embedding import DrawnCells, embed
 
 
 def two_groups(n, seed=0):
@@ -51,11 +51,31 @@ def test_what_cannot_be_drawn_is_refused():
         embed(np.full((3, 2), np.nan))
 
 
-def test_cells_are_chosen_at_random_and_in_order():
-    assert choose_cells(3).tolist() == [0, 1, 2]
-    rows = choose_cells(1_000_000)
+def drawn(n_cells, cuts=(), seed=0):
+    """Return what is drawn of a stream whose latents and probabilities spell the row."""
+    sample = DrawnCells(seed)
+    for rows in np.split(np.arange(n_cells), cuts):
+        sample.update(rows, rows[:, None].astype(np.float32), rows / 1e6, (rows % 7).astype(np.int16))
+    return sample
+
+
+def test_few_cells_are_all_drawn():
+    sample = drawn(3, [1])
+    assert sample.rows.tolist() == [0, 1, 2]
+    assert sample.latent.tolist() == [[0], [1], [2]]
+
+
+def test_cells_are_drawn_at_random_and_in_order():
+    rows = drawn(200_000, [70_000]).rows
     assert len(np.unique(rows)) == 5000
     assert (np.diff(rows) > 0).all()
-    assert rows.mean() == pytest.approx(500_000, rel=0.03)
-    np.testing.assert_array_equal(rows, choose_cells(1_000_000))
-    assert (rows != choose_cells(1_000_000, seed=1)).any()
+    assert rows.mean() == pytest.approx(100_000, rel=0.03)
+    assert (rows != drawn(200_000, seed=1).rows).any()
+
+
+def test_what_is_drawn_belongs_together_and_does_not_depend_on_the_blocks():
+    sample, other = drawn(30_000, [1, 9, 5003, 20_000]), drawn(30_000)
+    np.testing.assert_array_equal(sample.rows, other.rows)
+    np.testing.assert_array_equal(sample.latent[:, 0], sample.rows)
+    np.testing.assert_allclose(sample.neutrophil, sample.rows / 1e6)
+    np.testing.assert_array_equal(sample.cell_type, sample.rows % 7)

@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from schema.predictions import read_samples, sample_columns, write_samples
@@ -219,5 +220,26 @@ def test_order_is_stage_then_burden_and_blanks_last(make_samples, scale):
 
 def test_a_table_off_the_contract_is_refused(make_content):
     content = make_content(["a"])
-    with pytest.raises(ValueError, match="Expected column 4"):
+    with pytest.raises(ValueError, match="Expected column 6"):
         render_report(replace(content, samples=content.samples.drop(columns="burden_percent")))
+
+
+def test_an_unfiltered_file_and_what_filters_would_have_lost_are_told(make_content):
+    content = make_content(["a"])
+    samples = content.samples.assign(n_cells=5000, n_low_counts=4000, n_ambient=300)
+    filters = pd.DataFrame(
+        {"sample_id": ["a"], "cell_type": ["neutrophil"], "n_cells": [50], "n_lost_200": [10], "n_lost_500": [31]}
+    )
+    page = Page(render_report(replace(content, samples=samples, filters=filters, unfiltered=True)))
+    text = " ".join(page.texts).replace("\u202f", ",")
+    assert "The file is unfiltered: 4,000 of its 5,000 barcodes have fewer than 50 UMI" in text
+    assert "A filter of 500 genes would have removed 62.0 % of the neutrophils" in text
+    (row,) = [row for row in page.rows if "neutrophil" in row]
+    assert "31 (62.0 %)" in row
+    (sample,) = [row.replace("\u202f", ",") for row in page.rows if row.strip().startswith("a")]
+    assert "700" in sample
+    assert "5,000" not in sample
+
+
+def test_a_filtered_file_says_nothing_of_droplets(make_content):
+    assert "unfiltered" not in render_report(make_content(["a"]))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from scoring.droplets import AMBIENT, CELL, LOW_COUNTS
 from scoring.sample_facts import SampleFactsAccumulator
 
 
@@ -89,3 +90,31 @@ def test_outside_the_denominator_are_erythroid_platelets_ambient_and_doublets(on
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="Expected shapes"):
         accumulate(1, ([0, 0], [900], [300, 300], np.ones((2, 2))))
+
+
+def facts_of_kinds(*, unfiltered):
+    accumulator = SampleFactsAccumulator(1, 2, unfiltered=unfiltered)
+    kind = np.array([LOW_COUNTS] * 6 + [AMBIENT] * 3 + [CELL] * 2, dtype=np.int8)
+    size = np.array([2.0] * 6 + [100.0] * 3 + [2000.0] * 2)
+    probabilities = np.array([[0, 0]] * 6 + [[0.1, 0.9]] * 3 + [[1, 0]] * 2, dtype=np.float32)
+    genes = np.array([2] * 6 + [80] * 3 + [900] * 2)
+    accumulator.update(np.zeros(11, dtype=np.int64), size, genes, probabilities, kind)
+    return accumulator.facts()
+
+
+def test_low_counts_are_counted_and_in_no_other_figure():
+    facts = facts_of_kinds(unfiltered=False)
+    assert (facts.n_cells[0], facts.n_low_counts[0], facts.n_ambient[0], facts.n_described[0]) == (11, 6, 3, 5)
+    assert facts.min_genes[0] == 80
+    np.testing.assert_allclose(facts.low_count_percent, [60.0])
+    np.testing.assert_allclose(facts.expected_cells, [[2.3, 2.7]], rtol=1e-6)
+    assert facts.median_library_size[0] == pytest.approx(100, rel=0.03)
+
+
+def test_of_an_unfiltered_file_rows_called_ambient_show_the_depth_of_the_file_and_not_of_its_cells():
+    facts = facts_of_kinds(unfiltered=True)
+    assert (facts.n_cells[0], facts.n_low_counts[0], facts.n_ambient[0], facts.n_described[0]) == (11, 6, 3, 2)
+    assert facts.min_genes[0] == 80
+    np.testing.assert_allclose(facts.low_count_percent, [60.0])
+    np.testing.assert_allclose(facts.expected_cells, [[2, 0]])
+    assert facts.median_library_size[0] == pytest.approx(2000, rel=0.03)

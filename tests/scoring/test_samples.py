@@ -19,7 +19,10 @@ def parts(ontology):
     for name, cells in {"N_MAT": (80, 1), "N_ANG": (20, 0), "MAL": (880, 39), "AMBIENT": (20, 0)}.items():
         expected[:, leaves.index(name)] = cells
     facts = SampleFacts(
-        n_cells=np.array([1000, 40]),
+        n_cells=np.array([1200, 40]),
+        n_low_counts=np.array([200, 0]),
+        n_ambient=np.array([20, 0]),
+        n_described=np.array([1000, 40]),
         median_library_size=np.array([2000.0, 900.0]),
         low_count_percent=np.array([8.0, 0.0]),
         min_genes=np.array([120, 300]),

@@ -23,8 +23,10 @@ from torch import Tensor
 from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
+from model.augment import AugmentationConfig
 from model.bundle import Bundle, save_bundle
 from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
+from model.made_labels import implied_labels
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.training import OptimisationConfig, TrainingModule
@@ -105,7 +107,9 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """Shape of the network."""
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
-    """Losses, rates and augmentation."""
+    """Losses and rates."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """What is made of training cells."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Machine and length."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -149,6 +153,7 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
         cells.dataset.ontology,
         cells.dataset.sample_stage,
         config.optimisation,
+        config.augmentation,
         seed=config.seed,
         batch_size=cells.reads.batch_size * world,
         n_steps=cells.n_training_batches(world) * config.trainer.max_epochs,
@@ -372,7 +377,7 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         temperatures=temperatures,
         reference=check.reference(),
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
-        training_prior=leaf_prior(torch.from_numpy(counts), ontology),
+        training_prior=leaf_prior(implied_labels(torch.from_numpy(counts), ontology, config.augmentation), ontology),
         metrics=check.metrics(),
         provenance=provenance(cells, config),
     )

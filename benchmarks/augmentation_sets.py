@@ -1,4 +1,4 @@
-"""Cells that an ablation of the augmentation is judged on: donors of a known and of an unseen study, as is and harder."""
+"""Cells that the augmentation is judged on: validation mice of a known and of an unseen study, as is and harder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ STUDIES = ("S1", "S2")
 N_TRAINING_MICE, N_MICE = 3, 5
 """Mice per stage and study: the first train (in the first study), the others validate."""
 THIN_TO, AMBIENT, GENES_LEFT = 300, 0.15, 0.5
-"""What makes cells harder: UMI to which richer droplets are thinned, share of added ambient RNA, share of genes left."""
-
-Counts = sparse.csr_matrix
+"""What makes cells harder: UMI that richer droplets are thinned to, share of added ambient RNA, share of genes left."""
 
 
 def cohort(work: Path, options: dict[str, int]) -> Path:
@@ -42,27 +40,34 @@ def donors(study: str, *, training: bool) -> tuple[str, ...]:
     return tuple(f"donor-{study}-M{stage}-{number:02d}" for stage in range(5) for number in numbers)
 
 
-def thinned(counts: Counts, sample: npt.NDArray[np.int64], rng: np.random.Generator) -> Counts:  # noqa: ARG001
+def thinned(counts: sparse.csr_matrix, sample: npt.NDArray[np.int64], rng: np.random.Generator) -> sparse.csr_matrix:  # noqa: ARG001
     """Return the counts with droplets of more than `THIN_TO` UMI thinned to that expected depth."""
     depth = np.asarray(counts.sum(axis=1)).ravel()
     kept = np.minimum(1.0, THIN_TO / np.maximum(depth, 1))
     drawn = rng.binomial(counts.data.astype(np.int64), np.repeat(kept, np.diff(counts.indptr)))
-    result = Counts((drawn.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
+    result = sparse.csr_matrix((drawn.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
     result.eliminate_zeros()
     return result
 
 
-def with_ambient(counts: Counts, sample: npt.NDArray[np.int64], rng: np.random.Generator) -> Counts:
+def with_ambient(
+    counts: sparse.csr_matrix, sample: npt.NDArray[np.int64], rng: np.random.Generator
+) -> sparse.csr_matrix:
     """Return the counts with ambient RNA of each droplet's sample added, so much that it is `AMBIENT` of the result."""
-    members = Counts((np.ones(len(sample)), (sample, np.arange(len(sample)))))
+    members = sparse.csr_matrix((np.ones(len(sample)), (sample, np.arange(len(sample)))))
     profile = np.asarray((members @ counts).todense())
     profile /= profile.sum(axis=1, keepdims=True)
     added = np.asarray(counts.sum(axis=1)).ravel() * AMBIENT / (1 - AMBIENT)
-    parts = [Counts(rng.poisson(n * profile[s])[None].astype(np.float32)) for n, s in zip(added, sample, strict=True)]
-    return Counts(counts + sparse.vstack(parts, format="csr"))
+    parts = [
+        sparse.csr_matrix(rng.poisson(n * profile[s])[None].astype(np.float32))
+        for n, s in zip(added, sample, strict=True)
+    ]
+    return sparse.csr_matrix(counts + sparse.vstack(parts, format="csr"))
 
 
-VARIANTS: dict[str, Callable[[Counts, npt.NDArray[np.int64], np.random.Generator], Counts] | None] = {
+VARIANTS: dict[
+    str, Callable[[sparse.csr_matrix, npt.NDArray[np.int64], np.random.Generator], sparse.csr_matrix] | None
+] = {
     "as is": None,
     f"thinned to {THIN_TO} UMI": thinned,
     "half of the genes": None,
@@ -81,12 +86,12 @@ def write_sets(cells: Path, folder: Path) -> dict[tuple[str, str], Path]:
         sample = part.obs["sample_id"].astype("category").cat.remove_unused_categories().cat.codes
         for number, (name, change) in enumerate(VARIANTS.items()):
             rng = np.random.default_rng([number, STUDIES.index(study)])
-            counts, genes = Counts(part.X), np.arange(part.n_vars)
+            counts, genes = sparse.csr_matrix(part.X), np.arange(part.n_vars)
             if name == "half of the genes":
                 genes = np.sort(rng.permutation(genes)[: int(GENES_LEFT * part.n_vars)])
             changed = counts if change is None else change(counts, sample.to_numpy(dtype=np.int64), rng)
             files[study, name] = folder / f"{study}_{number}.h5ad"
-            ad.AnnData(X=Counts(changed[:, genes]), obs=part.obs, var=part.var.iloc[genes]).write_h5ad(
+            ad.AnnData(X=sparse.csr_matrix(changed[:, genes]), obs=part.obs, var=part.var.iloc[genes]).write_h5ad(
                 files[study, name]
             )
     return files

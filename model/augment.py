@@ -26,9 +26,9 @@ class AugmentationConfig:
 
     thin_share: float = 0.0
     """Share of cells thinned as if sequenced less deeply; never those labelled as ambient or doublet."""
-    thin_least: float = 0.1
+    thin_least: float = 0.2
     """Lowest share of its counts that a thinned cell keeps, above 0 to 1."""
-    thin_floor: float = 150.0
+    thin_floor: float = 250.0
     """UMI below which no cell is thinned."""
     doublet_share: float = 0.0
     """Share of cells, labelled at a type or below it, that become a doublet with another cell of the batch."""

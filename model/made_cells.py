@@ -83,6 +83,7 @@ def weighted_sum(weight: Tensor, expression: Tensor) -> Tensor:
         float `[n_cells, n_genes]`.
     """
     total = weight.new_zeros(len(weight), expression.shape[1])
-    for some, cells in zip(weight.split(_CELLS_AT_ONCE, dim=1), expression.split(_CELLS_AT_ONCE), strict=True):
-        total.addmm_(some, cells.float())
+    for first in range(0, len(expression), _CELLS_AT_ONCE):
+        some = slice(first, first + _CELLS_AT_ONCE)
+        total.addmm_(weight[:, some], expression[some].float())
     return total

@@ -24,17 +24,17 @@ from schema.labels import UNLABELLED, CellOntology
 class AugmentationConfig:
     """What is made of the cells of a training batch; shares are of its cells, and 0 leaves a piece out."""
 
-    thin_share: float = 0.0
+    thin_share: float = 0.05
     """Share of cells thinned as if sequenced less deeply; never those labelled as ambient or doublet."""
     thin_least: float = 0.2
     """Lowest share of its counts that a thinned cell keeps, above 0 to 1."""
     thin_floor: float = 250.0
     """UMI below which no cell is thinned."""
-    doublet_share: float = 0.0
+    doublet_share: float = 0.06
     """Share of cells, labelled at a type or below it, that become a doublet with another cell of the batch."""
     contact_share: float = 0.5
     """Share of those for which, if they are neutrophils or malignant, the other is preferred of the two."""
-    ambient_share: float = 0.0
+    ambient_share: float = 0.02
     """Share of cells, labelled likewise, that become a droplet with ambient RNA alone."""
     ambient_min: float = 20.0
     """Fewest UMI expected in such a droplet."""
@@ -44,9 +44,9 @@ class AugmentationConfig:
     """Share of cells that get ambient RNA of their sample."""
     mixing_max: float = 0.2
     """Largest share of their counts that is then ambient, 0 to below 1."""
-    donor_share: float = 0.0
+    donor_share: float = 0.1
     """Share of cells moved by the difference of their type between two samples."""
-    panel_share: float = 0.0
+    panel_share: float = 0.1
     """Share of cells that lack a part of their genes."""
     panel_max: float = 0.7
     """Largest part of the genes that they lack, 0 to 1."""

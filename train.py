@@ -22,8 +22,10 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
+from model.augment import AugmentationConfig
 from model.bundle import Bundle, save_bundle
 from model.calibrate import CalibrationConfig, calibrate
+from model.made_labels import implied_labels, made_labels
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.training import OptimisationConfig, TrainingModule
@@ -103,7 +105,9 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """Shape of the network."""
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
-    """Losses, rates and augmentation."""
+    """Losses and rates."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """What is made of training cells."""
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     """What is wanted of the calls on held-out donors."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -149,6 +153,7 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
         cells.dataset.ontology,
         cells.dataset.sample_stage,
         config.optimisation,
+        config.augmentation,
         seed=config.seed,
         batch_size=cells.reads.batch_size * world,
         n_steps=cells.n_training_batches(world) * config.trainer.max_epochs,
@@ -354,7 +359,8 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         scale=cells.dataset.scale,
         vocabulary=cells.dataset.vocabulary,
         training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
-        training_prior=leaf_prior(torch.from_numpy(counts), ontology),
+        training_prior=leaf_prior(implied_labels(torch.from_numpy(counts), ontology, config.augmentation), ontology),
+        made_labels=made_labels(torch.from_numpy(counts), ontology, config.augmentation),
         provenance=provenance(cells, config),
         **vars(calibration),
     )

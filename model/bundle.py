@@ -41,6 +41,7 @@ _KEYS = {
     "rules",
     "reference",
     "training_labels",
+    "made_labels",
     "training_prior",
     "metrics",
     "checks",
@@ -73,6 +74,8 @@ class Bundle:
         its neutrophils and of its other counted cells; NaN where it had none.
     training_labels
         Node id to number of training cells labelled with it.
+    made_labels
+        Ids of nodes of which training cells were made: doublets, ambient droplets.
     training_prior
         float `[n_leaves]`, > 0, summing to 1: the prior of the leaves that the probabilities imply.
     metrics
@@ -99,6 +102,7 @@ class Bundle:
     metrics: Mapping[str, float]
     checks: Mapping[str, list[dict[str, Any]]]
     provenance: Mapping[str, Any]
+    made_labels: tuple[str, ...] = ()
     digest: str = field(default="")
 
     @property
@@ -119,9 +123,9 @@ class Bundle:
 
     @property
     def knows_ambient(self) -> bool:
-        """Whether any training cell was labelled a droplet of ambient RNA."""
+        """Whether any training cell was labelled, or made, a droplet of ambient RNA."""
         ambient = self.ontology.roles.ambient
-        return ambient is not None and self._knows(ambient)
+        return ambient is not None and (ambient in self.made_labels or self._knows(ambient))
 
     def _knows(self, node: str) -> bool:
         below, at = self.ontology.below(node), self.ontology.index_by_id
@@ -186,6 +190,7 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
         "rules": _finite_or_none(asdict(bundle.rules)),
         "reference": _finite_or_none(dict(bundle.reference)),
         "training_labels": dict(bundle.training_labels),
+        "made_labels": list(bundle.made_labels),
         "training_prior": dict(zip(_leaf_ids(bundle.ontology), bundle.training_prior.tolist(), strict=True)),
         "metrics": dict(bundle.metrics),
         "checks": _finite_or_none(dict(bundle.checks)),
@@ -262,6 +267,7 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
             for k in ("sensitivity", "false_positive")
         },
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
+        made_labels=tuple(str(name) for name in content["made_labels"]),
         training_prior=prior,
         metrics={str(k): float(v) for k, v in content["metrics"].items()},
         checks={str(k): [dict(row) for row in v] for k, v in content["checks"].items()},

@@ -54,5 +54,9 @@ class Network(nn.Module):
 
     def forward(self, batch: CellBatch) -> CellOutput:
         """Encode and classify the cells of a batch of raw counts."""
-        latent = self.encoder(to_dense(batch), batch.present, batch.file)
+        return self.classify(to_dense(batch), batch.present, batch.file)
+
+    def classify(self, expression: Tensor, present: Tensor, file: Tensor) -> CellOutput:
+        """Encode and classify cells that are dense already; see `Encoder.forward`."""
+        latent = self.encoder(expression, present, file)
         return CellOutput(latent, self.cell_type_head(latent))

@@ -52,17 +52,19 @@ def normalise(batch: CellBatch, rows: Tensor) -> Tensor:
     return scale.index_select(0, rows).mul_(batch.counts).log1p_()
 
 
-def thin(batch: CellBatch, *, share: float, min_counts: float, max_counts: float) -> CellBatch:
-    """Thin a random share of the cells to the depth of a poor droplet by binomial sampling of their counts.
+def thin(batch: CellBatch, chosen: Tensor, *, least: float, floor: float) -> CellBatch:
+    """Thin some of the cells by binomial sampling of their counts, as if they had been sequenced less deeply.
 
     Parameters
     ----------
     batch
         Raw counts.
-    share
-        Share of cells to thin, 0 to 1; 0 gives the batch as it is and draws nothing.
-    min_counts, max_counts
-        Bounds of the log-uniform target library size, UMI. Cells already poorer than their target stay as they are.
+    chosen
+        bool `[n_cells]`, which cells are thinned.
+    least
+        Lowest share of its counts that a cell keeps, above 0 to 1; drawn log-uniformly between it and 1.
+    floor
+        UMI below which no cell is taken; poorer cells stay as they are.
 
     Returns
     -------
@@ -70,15 +72,26 @@ def thin(batch: CellBatch, *, share: float, min_counts: float, max_counts: float
         Same cells with exact counts, and entries that became zero kept as zeros; `library_size` is scaled by the kept
         share.
     """
-    if share == 0:
-        return batch
     batch = unpack(batch)
-    low, high = math.log(min_counts), math.log(max_counts)
-    drawn, chosen = torch.rand(2, batch.n_cells, device=batch.counts.device)
-    kept = (torch.exp(low + (high - low) * drawn) / batch.library_size.clamp_min(1.0)).clamp_max(1.0)
-    kept = kept.masked_fill(chosen >= share, 1.0)
+    kept = torch.exp(math.log(least) * torch.rand(batch.n_cells, device=batch.counts.device))
+    kept = kept.maximum(floor / batch.library_size.clamp_min(1.0)).clamp_max(1.0).masked_fill(~chosen, 1.0)
     counts = torch.binomial(batch.counts, kept.index_select(0, rows_of_entries(batch)))
     return batch._replace(counts=counts, library_size=batch.library_size * kept)
+
+
+def columns_of_entries(batch: CellBatch, rows: Tensor) -> Tensor:
+    """Return the column of each entry in the vocabulary, int32 `[n_entries]`, -1 where it has none.
+
+    Parameters
+    ----------
+    batch
+        Counts of cells.
+    rows
+        int32 `[n_entries]`, see `rows_of_entries`.
+    """
+    integer = torch.int32 if batch.columns.numel() < 2**31 else torch.int64
+    genes = (batch.file * batch.columns.shape[1]).to(integer).index_select(0, rows).add_(batch.indices.to(integer))
+    return batch.columns.view(-1).index_select(0, genes)
 
 
 def _positions(batch: CellBatch, rows: Tensor, spare: int) -> Tensor:
@@ -87,9 +100,8 @@ def _positions(batch: CellBatch, rows: Tensor, spare: int) -> Tensor:
     Small batches are computed in 32 bits. All bits but the highest two of the column -1 are kept, which is beyond any
     spare and leaves other columns as they are.
     """
-    integer, bits = (torch.int32, 30) if max(spare, batch.columns.numel()) < 2**30 else (torch.int64, 62)
-    genes = (batch.file * batch.columns.shape[1]).to(integer).index_select(0, rows).add_(batch.indices.to(integer))
-    columns = batch.columns.view(-1).index_select(0, genes).to(integer).bitwise_and_(2**bits - 1)
+    integer, bits = (torch.int32, 30) if spare < 2**30 else (torch.int64, 62)
+    columns = columns_of_entries(batch, rows).to(integer).bitwise_and_(2**bits - 1)
     start = torch.arange(batch.n_cells, dtype=integer, device=rows.device) * batch.n_genes
     return columns.add_(start.index_select(0, rows)).clamp_max_(spare).long()
 

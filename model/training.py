@@ -11,17 +11,18 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from model.augment import Augmentation, AugmentationConfig
 from model.heads import level_probabilities
 from model.losses import cumulative_link_loss, hierarchical_cross_entropy, hierarchical_losses
+from model.made_labels import drawn_with_made, implied_labels
 from model.metrics import CellTypeMetrics, MeanLoss, StageMetrics
 from model.network import CellOutput, Network
 from model.pooling import PoolState, merge_pools
-from model.preprocess import thin
 from model.prior import log_adjustment
 from model.tree import LabelTree
 from schema.batch import PADDING, CellBatch
 from schema.errors import UsageError
-from schema.labels import CellOntology
+from schema.labels import UNLABELLED, CellOntology
 
 REFERENCE_RATE, REFERENCE_BATCH = 4e-3, 512
 """Peak learning rate, and the cells per step at which it suits (docs/results/batch_size.md)."""
@@ -56,20 +57,13 @@ class OptimisationConfig:
     """Weight of the stage loss."""
     stage_trains_encoder: bool = False
     """Whether the stage loss also moves the encoder; off, it moves the stage head alone."""
-    thin_share: float = 0.0
-    """Share of cells thinned to a poor droplet's depth in each training batch; off, see docs/log.md of 2026-11-22."""
-    thin_min: float = 150.0
-    """Lowest target of thinning, UMI."""
-    thin_max: float = 1000.0
-    """Highest target of thinning, UMI."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        thins = 0 <= self.thin_share <= 1 and 0 < self.thin_min <= self.thin_max
         rates = (self.stage_learning_rate, *(() if self.learning_rate is None else (self.learning_rate,)))
-        if not thins or min(rates) <= 0 or self.logit_adjustment < 0:
+        if min(rates) <= 0 or self.logit_adjustment < 0:
             raise UsageError(
-                "0 <= thin_share <= 1, 0 < thin_min <= thin_max, learning rates > 0 and logit_adjustment >= 0",
+                "learning rates > 0 and logit_adjustment >= 0",
                 got=str(self),
                 where="optimisation",
                 fix="Correct the value.",
@@ -89,18 +83,22 @@ class TrainingModule(pl.LightningModule):
         int64 `[n_samples]`, stage code of each sample or UNLABELLED.
     config
         Optimisation.
+    augmentation
+        What is made of training cells.
     seed
-        Seed of dropout and thinning, >= 0.
+        Seed of dropout and augmentation, >= 0.
     batch_size
         Cells of an optimiser step, over all ranks.
     n_steps
         Optimiser steps of the whole training: batches of an epoch on one rank, times epochs. Lightning's own estimate
         would ask for the loaders before it has restored their state.
     label_counts
-        `[n_nodes]`, training cells with each node as label: the prior that the network's probabilities imply.
+        `[n_nodes]`, training cells with each node as label: the prior that the network's probabilities imply, with the
+        expected shares of droplets that are made and that no label names (see `model.made_labels`).
     drawn_counts
         `[n_nodes]`, how often they are drawn in the long run, where rare labels are drawn more often; None = alike. The
-        loss is then taken under the prior of what is drawn, so that the probabilities keep that of the cells there are.
+        loss is taken under the prior of what is drawn and made, so that the probabilities keep that of the cells there
+        are.
     """
 
     sample_stage: Tensor
@@ -112,6 +110,7 @@ class TrainingModule(pl.LightningModule):
         ontology: CellOntology,
         sample_stage: Tensor,
         config: OptimisationConfig,
+        augmentation: AugmentationConfig | None = None,
         *,
         seed: int,
         batch_size: int,
@@ -123,11 +122,13 @@ class TrainingModule(pl.LightningModule):
         self.network, self.config = network, config
         self.seed, self.n_steps = seed, n_steps
         self.learning_rate = config.learning_rate or usual_learning_rate(batch_size)
-        log_prior = log_adjustment(label_counts, ontology)
-        log_drawn = log_prior if drawn_counts is None else log_adjustment(drawn_counts, ontology)
+        augmentation = augmentation or AugmentationConfig()
+        drawn = drawn_with_made(label_counts if drawn_counts is None else drawn_counts, ontology, augmentation)
+        log_prior = log_adjustment(implied_labels(label_counts, ontology, augmentation), ontology)
+        log_drawn = log_adjustment(drawn, ontology)
         network.cell_type_head.adjust(log_prior, config.logit_adjustment)
         self.register_buffer("drawn_shift", log_drawn - log_prior, persistent=False)
-        self.tree = LabelTree(ontology)
+        self.tree, self.augmentation = LabelTree(ontology), Augmentation(ontology, augmentation)
         self.register_buffer("sample_stage", sample_stage, persistent=False)
         self.train_metrics = CellTypeMetrics(ontology, "train")
         self.cell_metrics, self.val_loss = CellTypeMetrics(ontology, "val"), MeanLoss()
@@ -141,13 +142,15 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, CellBatch], batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch of cells and, where there is one, a batch of bags."""
-        config = self.config
-        cells = thin(batch["cells"], share=config.thin_share, min_counts=config.thin_min, max_counts=config.thin_max)
-        logits = self.network(cells).logits
+        config, label = self.config, batch["cells"].cell_type
+        with torch.no_grad():
+            cells = self.augmentation(batch["cells"])
+        logits = self.network.classify(cells.expression, cells.present, cells.file).logits
         drawn = logits + self.drawn_shift
         cell_loss = hierarchical_cross_entropy(drawn, cells.cell_type, self.tree, config.ancestor_weight)
-        self.train_metrics.update(logits.detach(), cells.cell_type, self.tree)
-        self.log("train/cell_type/loss", cell_loss, prog_bar=True, batch_size=cells.n_cells)
+        as_it_is = label.where(label == cells.cell_type, UNLABELLED)
+        self.train_metrics.update(logits.detach(), as_it_is, self.tree)
+        self.log("train/cell_type/loss", cell_loss, prog_bar=True, batch_size=len(label))
         if "bags" not in batch:
             return cell_loss
         stage_loss = self._stage_loss(batch["bags"])
@@ -155,7 +158,7 @@ class TrainingModule(pl.LightningModule):
         return cell_loss + config.stage_weight * stage_loss
 
     def on_train_epoch_end(self) -> None:
-        """Log how the training cells were called on the way; dropout was on."""
+        """Log how the training cells were called on the way, made droplets left out; dropout was on."""
         self.log_dict(self.train_metrics.compute())
         self.train_metrics.reset()
 

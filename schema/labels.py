@@ -57,7 +57,11 @@ class CellNode:
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """Nodes that mean something to the burden score, by id; no class name is special beyond these."""
+    """Nodes that mean something to training or to the burden score, by id; no class name is special beyond these.
+
+    `doublet` is the node of all doublets, `other_doublet` that of pairs which are not a neutrophil and a malignant
+    cell. A tree without one of the optional roles, or written before there was one, does without what it is for.
+    """
 
     neutrophil: str
     malignant: str
@@ -67,6 +71,8 @@ class Roles:
     pro_tumor_states: tuple[str, ...]
     outside_denominator: tuple[str, ...]
     ambient: str | None = None
+    doublet: str | None = None
+    other_doublet: str | None = None
 
 
 @dataclass(frozen=True)

@@ -127,12 +127,31 @@ def _reasons(
     empty: npt.NDArray[np.bool_],
     ontology: CellOntology,
 ) -> npt.NDArray[np.int8]:
-    """Return why each cell has no cell type, int8 `[n_cells]`; the first reason that holds."""
-    ambient = ontology.roles.ambient
-    is_ambient = deepest == ontology.index_by_id[ambient] if ambient else np.zeros_like(empty)
-    holds = {LOW_COUNTS: empty, AMBIENT: is_ambient, OUT_OF_DISTRIBUTION: is_novel, AMBIGUOUS: deepest == NO_CALL}
+    """Return why each cell has no cell type, int8 `[n_cells]`; the first reason that holds.
+
+    Droplets that were called ambient or doublet are not held against the cells of the training: they are none.
+    """
+    is_ambient = _lies_below(deepest, ontology.roles.ambient, ontology)
+    is_doublet = _lies_below(deepest, ontology.roles.doublet, ontology)
+    holds = {
+        LOW_COUNTS: empty,
+        AMBIENT: is_ambient,
+        OUT_OF_DISTRIBUTION: is_novel & ~is_doublet,
+        AMBIGUOUS: deepest == NO_CALL,
+    }
     codes = [REASONS.index(word) for word in holds]
     return np.select(list(holds.values()), codes, default=REASONS.index("")).astype(np.int8)
+
+
+def _lies_below(
+    node: npt.NDArray[np.int64], role: str | None, ontology: CellOntology
+) -> npt.NDArray[np.bool_]:
+    """Return whether nodes are that of a role or lie below it, bool `[n_cells]`; none do where there is no such role."""
+    if role is None:
+        return np.zeros(len(node), dtype=bool)
+    outside = (ontology.leaves_below & ~ontology.below(role)).any(axis=1)
+    inside: npt.NDArray[np.bool_] = ~outside[node] & (node != NO_CALL)
+    return inside
 
 
 def _states(balanced: npt.NDArray[np.float64], ontology: CellOntology) -> npt.NDArray[np.int64] | np.int64:

@@ -38,6 +38,7 @@ def bundle(ontology):
         rules=CallRules(back_off=0.65, novelty=float("inf")),
         reference={"sensitivity": [0.9, float("nan")], "false_positive": [0.01, 0.02]},
         training_labels={"NEUT": 3, "N_ANG": 2, "L1_MYE": 5},
+        made_labels=("DBL_OTHER",),
         training_prior=prior / prior.sum(),
         metrics={"val/cell_type/ece": 0.02},
         checks={"back_off": [{"back_off": 0.5, "accuracy": float("nan")}], "reliability": [], "novelty": []},
@@ -62,6 +63,7 @@ def test_a_bundle_predicts_the_same_after_a_round_trip(bundle, folder, make_batc
     for name, value in bundle.novelty.state_dict().items():
         assert torch.equal(again.novelty.state_dict()[name], value), name
     assert again.rules == bundle.rules
+    assert again.made_labels == ("DBL_OTHER",)
     assert again.checks["back_off"] == [{"back_off": 0.5, "accuracy": None}]
     assert torch.equal(again.training_prior, bundle.training_prior)
     assert torch.equal(again.network.cell_type_head.log_prior, bundle.network.cell_type_head.log_prior)
@@ -81,6 +83,15 @@ def test_neutrophils_are_known_only_from_labels_at_or_below_them(bundle):
     assert bundle.knows_neutrophils
     object.__setattr__(bundle, "training_labels", {"L1_MYE": 5, "MONO": 2})
     assert not bundle.knows_neutrophils
+
+
+def test_ambient_droplets_are_known_from_labels_or_because_they_were_made(bundle):
+    assert not bundle.knows_ambient
+    object.__setattr__(bundle, "made_labels", ("AMBIENT",))
+    assert bundle.knows_ambient
+    object.__setattr__(bundle, "made_labels", ())
+    object.__setattr__(bundle, "training_labels", {"AMBIENT": 5})
+    assert bundle.knows_ambient
 
 
 def test_an_existing_bundle_is_never_overwritten(bundle, folder):

@@ -4,7 +4,7 @@ import scanpy as sc
 import torch
 from anndata import AnnData
 
-from model.preprocess import _positions, normalise, rows_of_entries, thin, to_dense, unpack
+from model.preprocess import _positions, columns_of_entries, normalise, rows_of_entries, thin, to_dense, unpack
 from schema.batch import LARGE
 
 
@@ -95,34 +95,49 @@ def test_a_batch_without_any_entry_is_all_zero(make_batch):
     assert torch.equal(to_dense(make_batch(np.zeros((300, 4)))), torch.zeros(300, 4))
 
 
-def test_thinning_reaches_the_target_depth_and_keeps_whole_counts(make_batch):
+def all_of(batch):
+    return torch.ones(batch.n_cells, dtype=torch.bool)
+
+
+def test_thinning_keeps_a_log_uniform_share_and_whole_counts(make_batch):
     torch.manual_seed(0)
-    batch = make_batch(np.full((200, 50), 300.0))
-    thinned = thin(batch, share=1.0, min_counts=250.0, max_counts=250.0)
-    totals = torch.zeros(200).index_add(0, rows_of_entries(batch), thinned.counts)
+    batch = make_batch(np.full((2000, 10), 300.0))
+    thinned = thin(batch, all_of(batch), least=0.04, floor=0.0)
+    totals = torch.zeros(2000).index_add(0, rows_of_entries(batch), thinned.counts)
+    kept = thinned.library_size / 3000
     assert thinned.counts.dtype == torch.float32
     assert len(thinned.large_at) == 0
-    assert abs(float(totals.mean()) - 250) < 5
     assert torch.equal(thinned.counts, thinned.counts.round())
-    assert torch.allclose(thinned.library_size, torch.full((200,), 250.0))
-    assert batch.counts.tolist() == [LARGE] * 10_000
+    assert bool(((kept >= 0.04) & (kept <= 1.0)).all())
+    assert float(kept.median()) == pytest.approx(0.2, abs=0.02)
+    assert float((totals - thinned.library_size).abs().mean()) < 30
+    assert float((totals / thinned.library_size).mean()) == pytest.approx(1.0, abs=0.01)
+    assert batch.counts.tolist() == [LARGE] * 20_000
 
 
-def test_thinning_takes_its_share_of_the_cells(make_batch):
+def test_thinning_touches_the_chosen_cells_alone(make_batch):
     torch.manual_seed(0)
-    thinned = thin(make_batch(np.full((2000, 10), 100.0)), share=0.3, min_counts=150.0, max_counts=600.0)
-    poorer = thinned.library_size < 1000
-    assert abs(float(poorer.float().mean()) - 0.3) < 0.03
-    assert bool(((thinned.library_size >= 150) & (thinned.library_size <= 600))[poorer].all())
-    assert bool((thinned.counts.view(2000, 10)[~poorer] == 100).all())
+    batch = make_batch(np.full((400, 10), 100.0))
+    chosen = torch.arange(400) % 4 == 0
+    thinned = thin(batch, chosen, least=0.2, floor=0.0)
+    changed = (thinned.counts.view(400, 10) != 100).any(dim=1)
+    assert not bool(changed[~chosen].any())
+    assert int(changed.sum()) > 90
+    assert torch.equal(thinned.library_size[~chosen], batch.library_size[~chosen])
 
 
-def test_thinning_leaves_poor_cells_and_share_zero_alone(make_batch):
-    batch = make_batch([[3.0, 4.0], [0.0, 1.0]])
-    thinned = thin(batch, share=1.0, min_counts=500.0, max_counts=500.0)
-    assert thinned.counts.tolist() == [3.0, 4.0, 1.0]
-    assert torch.equal(thinned.library_size, batch.library_size)
-    assert thin(batch, share=0.0, min_counts=1.0, max_counts=1.0) is batch
+def test_thinning_stops_at_the_floor(make_batch):
+    torch.manual_seed(0)
+    batch = make_batch([[3.0, 4.0], [0.0, 1.0], [500.0, 500.0]])
+    thinned = thin(batch, all_of(batch), least=1e-6, floor=500.0)
+    assert thinned.counts[:3].tolist() == [3.0, 4.0, 1.0]
+    assert thinned.library_size[:2].tolist() == [7.0, 1.0]
+    assert 500 <= float(thinned.library_size[2]) < 1000
+
+
+def test_columns_of_entries_are_those_of_the_vocabulary(make_batch):
+    batch = make_batch([[1, 2, 0], [0, 3, 4]], columns=[[2, -1, 0], [1, 0, -1]], present=[[True] * 3] * 2, file=[0, 1])
+    assert columns_of_entries(batch, rows_of_entries(batch)).tolist() == [2, -1, 0, -1]
 
 
 @pytest.mark.gpu
@@ -135,7 +150,7 @@ def test_cuda_assembles_the_same_without_waiting(make_batch, dtype):
     try:
         with torch.autocast("cuda", dtype=dtype, enabled=dtype != torch.float32):
             dense = to_dense(on_device)
-            thin(on_device, share=0.5, min_counts=100.0, max_counts=200.0)
+            thin(on_device, torch.ones(700, dtype=torch.bool, device="cuda"), least=0.5, floor=10.0)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert dense.dtype == dtype

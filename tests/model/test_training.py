@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from model.augment import AugmentationConfig
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
 from model.losses import hierarchical_cross_entropy
+from model.made_labels import drawn_with_made, implied_labels
 from model.network import Network, NetworkConfig
 from model.pooling import merge_pools
 from model.prior import log_adjustment
@@ -12,10 +14,12 @@ from model.training import OptimisationConfig, TrainingModule, step_seed, usual_
 from schema.batch import PADDING
 from schema.errors import UsageError
 
+OFF = dict.fromkeys(("thin_share", "doublet_share", "ambient_share", "mixing_share", "donor_share", "panel_share"), 0.0)
+
 
 @pytest.fixture
 def make_module(ontology):
-    def make(*, dropout=0.0, seed=0, drawn_counts=None, **options):
+    def make(*, dropout=0.0, seed=0, drawn_counts=None, augmentation=None, **options):
         torch.manual_seed(0)
         config = NetworkConfig(
             encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4, dropout=dropout),
@@ -28,6 +32,7 @@ def make_module(ontology):
             ontology,
             torch.tensor([0, 2, -1]),
             OptimisationConfig(**options),
+            AugmentationConfig(**(OFF | (augmentation or {}))),
             seed=seed,
             batch_size=128,
             n_steps=6,
@@ -63,7 +68,7 @@ def test_the_stage_loss_leaves_the_encoder_alone_unless_asked(make_module, bags)
 
 def test_a_step_adds_both_losses(make_module, bags, make_batch):
     cells = make_batch(torch.arange(24).reshape(4, 6).numpy(), cell_type=[1, 5, 9, -1])
-    module = make_module(thin_share=0.0, stage_weight=2.0).eval()
+    module = make_module(stage_weight=2.0).eval()
     both = float(module.training_step({"cells": cells, "bags": bags}, 0).detach())
     cell_loss = float(module.training_step({"cells": cells}, 0).detach())
     stage_loss = float(module._stage_loss(bags).detach())
@@ -79,12 +84,9 @@ def test_samples_of_unknown_stage_teach_nothing(make_module, bags, make_batch):
     )
 
 
-@pytest.mark.parametrize(
-    "option",
-    [{"thin_min": 500.0, "thin_max": 100.0}, {"thin_share": 1.5}, {"logit_adjustment": -0.5}, {"learning_rate": 0.0}],
-)
+@pytest.mark.parametrize("option", [{"logit_adjustment": -0.5}, {"learning_rate": 0.0}])
 def test_a_wrong_option_is_refused(option):
-    with pytest.raises(UsageError, match="0 <= thin_share <= 1"):
+    with pytest.raises(UsageError, match="learning rates > 0"):
         OptimisationConfig(**option)
 
 
@@ -108,6 +110,28 @@ def test_the_loss_is_under_the_prior_of_what_is_drawn_and_the_network_under_that
     loss = float(balanced.training_step({"cells": cells}, 0).detach())
     assert loss == pytest.approx(float(expected), rel=1e-5)
     assert abs(loss - float(plain.training_step({"cells": cells}, 0).detach())) > 1e-3
+
+
+def test_made_droplets_are_in_the_prior_of_the_loss_and_not_in_that_of_the_network(make_module, ontology):
+    counts = torch.arange(len(ontology.nodes))
+    plain, module = make_module(), make_module(augmentation={"doublet_share": 0.2, "ambient_share": 0.1})
+    config = module.augmentation.config
+    assert torch.equal(implied_labels(counts, ontology, config), counts.double())
+    assert torch.equal(module.network.cell_type_head.log_prior, log_adjustment(counts, ontology))
+    assert not bool(plain.drawn_shift.any())
+    expected = log_adjustment(drawn_with_made(counts, ontology, config), ontology) - log_adjustment(counts, ontology)
+    assert torch.equal(module.drawn_shift, expected)
+    leaf = {ontology.nodes[node].id: i for i, node in enumerate(ontology.leaves)}
+    assert float(module.drawn_shift[leaf["DBL_OTHER"]]) > 0.5
+    assert float(module.drawn_shift[leaf["NK"]]) < -0.25
+
+
+def test_made_droplets_do_not_count_in_the_metrics_of_training_cells(make_module, make_batch, ontology):
+    label = [ontology.index_by_id[name] for name in ("MAL", "N_ANG") * 32]
+    cells = make_batch(np.random.default_rng(0).poisson(9, (64, 6)), cell_type=label)
+    module = make_module(augmentation={"doublet_share": 0.5})
+    module.training_step({"cells": cells}, 0)
+    assert int(module.train_metrics.by_type.counts.sum()) == 32
 
 
 def validated(module, batches):
@@ -199,11 +223,14 @@ def test_the_seed_of_a_step_depends_on_seed_step_and_rank():
     torch.manual_seed(max(seeds))
 
 
-def test_dropout_and_thinning_of_a_step_do_not_depend_on_what_was_drawn_before(make_module, make_batch, monkeypatch):
+def test_dropout_and_augmentation_of_a_step_do_not_depend_on_what_was_drawn_before(
+    make_module, make_batch, monkeypatch
+):
     cells = make_batch(np.full((4, 6), 300), cell_type=[1, 5, 9, 3])
+    everything = {"thin_share": 0.5, "panel_share": 0.5, "doublet_share": 0.25}
 
     def loss(step, *, seed=0, rank=0, draws=0):
-        module = make_module(dropout=0.5, thin_share=0.5, seed=seed).train()
+        module = make_module(dropout=0.5, augmentation=everything, seed=seed).train()
         monkeypatch.setattr(TrainingModule, "global_step", step)
         monkeypatch.setattr(TrainingModule, "global_rank", rank)
         torch.rand(draws)

@@ -7,13 +7,16 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
+from model.augment import AugmentationConfig
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
 from model.training import OptimisationConfig, TrainingModule
 from schema.batch import PADDING
 
-N_BATCHES, N_EPOCHS, N_GENES = 4, 2, 6
+N_BATCHES, N_EPOCHS, N_GENES, N_CELLS = 4, 2, 6, 40
+EVERYTHING = {"thin_share": 0.3, "doublet_share": 0.2, "ambient_share": 0.1, "donor_share": 0.4}
+EVERYTHING |= {"mixing_share": 0.5, "panel_share": 0.5}
 
 
 class MemoryLoader:
@@ -54,8 +57,8 @@ class MemoryCells(pl.LightningDataModule):
     def batches(self, epoch, name):
         rng = np.random.default_rng([epoch, len(name)])
         for _ in range(N_BATCHES):
-            counts, sample = rng.poisson(100, size=(8, N_GENES)), rng.integers(0, 3, 8)
-            yield self.make_batch(counts, cell_type=rng.integers(-1, self.n_types, 8), sample=sample)
+            counts, sample = rng.poisson(100, size=(N_CELLS, N_GENES)), rng.integers(0, 3, N_CELLS)
+            yield self.make_batch(counts, cell_type=rng.integers(-1, self.n_types, N_CELLS), sample=sample)
 
     def train_dataloader(self):
         self.epochs.append(self.trainer.current_epoch)
@@ -64,7 +67,7 @@ class MemoryCells(pl.LightningDataModule):
 
     def val_dataloader(self):
         *batches, last = self.batches(99, "val")
-        padding = torch.where(torch.arange(8) < 3, last.row, PADDING)
+        padding = torch.where(torch.arange(N_CELLS) < 3, last.row, PADDING)
         return MemoryLoader([*batches, last._replace(row=padding)], self.trainer)
 
 
@@ -82,7 +85,8 @@ def fit(make_batch, ontology, tmp_path):
             Network(n_genes=N_GENES, n_leaves=len(ontology.leaves), n_stage_levels=3, config=config),
             ontology,
             torch.tensor([0, 2, 1]),
-            OptimisationConfig(thin_share=0.5, stage_trains_encoder=True, learning_rate=1e-2),
+            OptimisationConfig(stage_trains_encoder=True, learning_rate=1e-2),
+            AugmentationConfig(**EVERYTHING),
             seed=5,
             batch_size=4,
             n_steps=N_BATCHES * N_EPOCHS,

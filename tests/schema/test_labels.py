@@ -186,3 +186,13 @@ def test_at_most_twenty_labels_are_listed(ontology):
     error = unresolved_labels(ontology, [f"xyzzy{i}" for i in range(25)], "a.h5ad")
     assert "'xyzzy19' and 5 more" in str(error)
     assert "xyzzy20" not in str(error)
+
+
+def test_roles_of_droplets_are_optional_and_checked():
+    assert (small().roles.ambient, small().roles.doublet, small().roles.other_doublet) == (None, None, None)
+    with_role = small(roles=SMALL["roles"] | {"ambient": "O"})
+    assert CellOntology.from_dict(with_role.to_dict()).roles.ambient == "O"
+    with pytest.raises(UsageError, match="a role that names Z"):
+        small(roles=SMALL["roles"] | {"doublet": "Z"})
+    ours = CellOntology.load().roles
+    assert (ours.ambient, ours.doublet, ours.other_doublet) == ("AMBIENT", "DOUBLET", "DBL_OTHER")

@@ -60,6 +60,10 @@ def test_a_label_is_withheld_for_a_reason(ontology):
     reasons = ["out of distribution", "ambient", "ambient", "out of distribution"]
     assert [REASONS[code] for code in calls.reason] == reasons
     assert calls.label.tolist() == [NO_CALL, *[ontology.index_by_id["AMBIENT"]] * 2, NO_CALL]
+    doublet = np.zeros((1, len(place)), dtype=np.float32)
+    doublet[0, place["DBL_NEUT_MAL"]] = 1.0
+    paired = call_cells(doublet, np.array([9.0], dtype=np.float32), EVEN, ontology, RULES)
+    assert paired.label.tolist() == [ontology.index_by_id["DBL_NEUT_MAL"]]
     familiar = call_cells(cells[:1], FAMILIAR[:1], EVEN, ontology, RULES)
     assert [REASONS[code] for code in familiar.reason] == ["ambiguous"]
     named = name_calls(calls, ontology)

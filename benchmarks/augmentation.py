@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.augmentation_cost import step_seconds
 from benchmarks.augmentation_page import NONE, page
-from benchmarks.augmentation_scores import score
+from benchmarks.augmentation_scores import DROPLETS, score
 from benchmarks.augmentation_sets import STUDIES, cohort, donors, write_sets
 from benchmarks.measure import ROOT, commit, hardware
 from datamodules.data_config import DataConfig
@@ -26,6 +28,7 @@ from model.augment import AugmentationConfig
 from model.bundle import load_bundle
 from model.encoder import EncoderConfig
 from model.network import NetworkConfig
+from schema.labels import CellOntology
 from train import TrackingConfig, TrainConfig, TrainerConfig, train
 
 COHORT = {"n_mice": 5, "n_cells": 500, "n_genes": 4_000, "seed": 0}
@@ -41,14 +44,16 @@ PIECES: dict[str, dict[str, float]] = {
     "gene panels": {"panel_share": 0.1},
 }
 """Each piece alone, beside nothing and all together."""
-ALL, ALL_BUT_MIXING = "all", "all but mixing"
+ALL, ALL_BUT_MIXING, HIDDEN = "all", "all but mixing", "all but mixing, no droplet labelled"
+"""All pieces, all but one, and the same where training cells labelled as ambient or doublet lose their label."""
 
 
 def settings() -> dict[str, AugmentationConfig]:
-    """Return what is compared, by name: nothing, each piece alone, all together, with and without ambient mixing."""
+    """Return what is compared, by name: nothing, each piece alone, and all together."""
     off = {name: 0.0 for piece in PIECES.values() for name in piece}
     together = {name: value for piece in PIECES.values() for name, value in piece.items()}
-    chosen = {NONE: {}} | PIECES | {ALL: together, ALL_BUT_MIXING: together | {"mixing_share": 0.0}}
+    unmixed = together | {"mixing_share": 0.0}
+    chosen = {NONE: {}} | PIECES | {ALL: together, ALL_BUT_MIXING: unmixed, HIDDEN: unmixed}
     return {name: AugmentationConfig(**(off | shares)) for name, shares in chosen.items()}
 
 
@@ -64,7 +69,8 @@ def run(
     """Train once on mice of the first study and return the scores of every set of cells."""
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
-    bundle = load_bundle(train(training(cells, folder, config, seed, n_epochs)))
+    label_map = hiding_droplets(folder.with_name("hidden.yaml")) if name == HIDDEN else None
+    bundle = load_bundle(train(training(cells, folder, config, seed, n_epochs, label_map)))
     seconds = time.perf_counter() - start
     about = {"setting": name, "seed": seed, "seconds": seconds}
     rows = [
@@ -74,12 +80,22 @@ def run(
     return rows
 
 
-def training(cells: Path, folder: Path, config: AugmentationConfig, seed: int, n_epochs: int) -> TrainConfig:
+def hiding_droplets(path: Path) -> Path:
+    """Write a label map that leaves droplets which are not one cell without label, and return it."""
+    ontology = CellOntology.load()
+    names = [ontology.nodes[ontology.index_by_id[node]].name for node in DROPLETS]
+    path.write_text(yaml.safe_dump(dict.fromkeys(names)), encoding="utf-8")
+    return path
+
+
+def training(
+    cells: Path, folder: Path, config: AugmentationConfig, seed: int, n_epochs: int, label_map: Path | None
+) -> TrainConfig:
     """Return a training on mice of the first study; the other study is set aside."""
     other = donors(STUDIES[1], training=True) + donors(STUDIES[1], training=False)
     return TrainConfig(
         output=folder,
-        data=DataConfig(files=str(cells), batch_size=BATCH_SIZE),
+        data=DataConfig(files=str(cells), batch_size=BATCH_SIZE, label_map=label_map),
         split=SplitConfig(val_donors=donors(STUDIES[0], training=False), test_donors=other),
         network=NetworkConfig(encoder=EncoderConfig(n_hidden=N_HIDDEN)),
         augmentation=config,

@@ -149,6 +149,6 @@ def disjoint_rows(n_cells: int, shares: tuple[float, ...], device: torch.device)
     if not any(shares):
         return [torch.empty(0, dtype=torch.int64, device=device) for _ in shares]
     chance = torch.rand(len(shares)).tolist()
-    sizes = [int(share * n_cells + part) if share else 0 for share, part in zip(shares, chance, strict=True)]
+    sizes = [int(share * n_cells + part) for share, part in zip(shares, chance, strict=True)]
     order = torch.rand(n_cells, device=device).argsort()
     return list(order.tensor_split(list(accumulate(sizes)))[:-1])

@@ -1,13 +1,15 @@
 """The ablation of the augmentation: harder cells, scores of calls, and its page."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
-from benchmarks.augmentation import PIECES, settings
+from benchmarks.augmentation import PIECES, hiding_droplets, settings
 from benchmarks.augmentation_page import page
 from benchmarks.augmentation_scores import f1, macro_f1, scores
 from benchmarks.augmentation_sets import STUDIES, VARIANTS, donors, thinned, with_ambient
+from datamodules.cell_labels import load_label_map, resolve_labels
 from model.augment import AugmentationConfig
 from schema.labels import CellOntology
 
@@ -78,7 +80,15 @@ def test_every_piece_is_tried_alone_and_with_all_others():
     assert on["none"] == set()
     assert all(on[name] == set(piece) for name, piece in PIECES.items())
     assert on["all"] == set(shares)
-    assert on["all but mixing"] == set(shares) - {"mixing_share"}
+    assert on["all but mixing"] == on["all but mixing, no droplet labelled"] == set(shares) - {"mixing_share"}
+
+
+def test_labels_of_droplets_are_hidden_by_name(tmp_path):
+    hidden = load_label_map(hiding_droplets(tmp_path / "map.yaml"))
+    labels = pd.Categorical(["ambient RNA droplet", "other doublet", "neutrophil x malignant doublet", "B cell"])
+    ontology = CellOntology.load()
+    found = resolve_labels(labels, ontology, hidden, "here")
+    assert found.tolist() == [-1, -1, -1, ontology.index_by_id["B"]]
 
 
 @pytest.fixture

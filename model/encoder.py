@@ -87,6 +87,13 @@ class Encoder(nn.Module):
         Tensor
             Latent, float `[n_cells, n_latent]`.
         """
+        return self.after_first(self.hidden(expression, present, file))
+
+    def hidden(self, expression: Tensor, present: Tensor, file: Tensor) -> Tensor:
+        """Return what the first layer makes of cells, float `[n_cells, n_hidden]`; see `forward`."""
         centre = nn.functional.linear(self.gene_mean * present, self.first.weight)
-        hidden = self.first(expression) - centre[file]
+        return self.first(expression) - centre[file]  # type: ignore[no-any-return]
+
+    def after_first(self, hidden: Tensor) -> Tensor:
+        """Return the latent of cells, float `[n_cells, n_latent]`, from what the first layer made of them."""
         return self.last(self.blocks(hidden))  # type: ignore[no-any-return]

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from model.bundle import Bundle
 from model.heads import level_probabilities
+from model.network import CellOutput
 from model.pooling import PoolState
+from model.sparse_first import SparseFirstLayer
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.errors import UsageError
@@ -59,6 +61,8 @@ class Predictor:
     def __init__(self, bundle: Bundle, *, device: str, n_samples: int, stage_without_ambient: bool = False) -> None:
         self.device = choose_device(device)
         self.network = bundle.network.to(self.device).eval()
+        encoder = self.network.encoder
+        self._first = SparseFirstLayer(encoder) if SparseFirstLayer.suits(encoder) else None
         self.tree = LabelTree(bundle.ontology).to(self.device)
         self.novelty = bundle.novelty.to(self.device)
         self.temperatures = bundle.temperatures.to(self.device)
@@ -96,7 +100,7 @@ class Predictor:
 
     def _predict(self, batch: CellBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return latent, calibrated probabilities and novelty of cells with counts; add them to their samples."""
-        latent, logits = self.network(batch)
+        latent, logits = self._encode(batch)
         latent, logits = latent.float(), logits.float()
         probabilities = self.tree.leaf_probabilities(logits, self.temperatures)
         head = self.network.stage_head
@@ -104,6 +108,13 @@ class Predictor:
             kept = ~self._left_out[(probabilities @ self._of_type).argmax(dim=1)]
             self._pool = head.pool(self._pool, latent[kept], logits[kept].softmax(dim=1), batch.sample[kept])
         return latent, probabilities, self.novelty(latent, logits)
+
+    def _encode(self, batch: CellBatch) -> CellOutput:
+        """Return latent and logits, on a CPU without a dense matrix of all genes."""
+        if self._first is None:
+            return self.network(batch)  # type: ignore[no-any-return]
+        latent = self.network.encoder.after_first(self._first(batch))
+        return CellOutput(latent, self.network.cell_type_head(latent))
 
     @torch.inference_mode()
     def stage_probabilities(self) -> npt.NDArray[np.float64] | None:

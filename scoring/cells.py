@@ -143,10 +143,8 @@ def _reasons(
     return np.select(list(holds.values()), codes, default=REASONS.index("")).astype(np.int8)
 
 
-def _lies_below(
-    node: npt.NDArray[np.int64], role: str | None, ontology: CellOntology
-) -> npt.NDArray[np.bool_]:
-    """Return whether nodes are that of a role or lie below it, bool `[n_cells]`; none do where there is no such role."""
+def _lies_below(node: npt.NDArray[np.int64], role: str | None, ontology: CellOntology) -> npt.NDArray[np.bool_]:
+    """Return whether nodes are that of a role or lie below it, bool `[n_cells]`; never where there is no such role."""
     if role is None:
         return np.zeros(len(node), dtype=bool)
     outside = (ontology.leaves_below & ~ontology.below(role)).any(axis=1)

@@ -54,8 +54,8 @@ def test_probabilities_are_those_of_the_network_and_its_temperatures(bundle, mak
     expected = LabelTree(ontology).leaf_probabilities(logits, bundle.temperatures).numpy()
     latent = latent.clone()
     expected[1], latent[1] = 0, 0  # a cell without counts is not asked about
-    np.testing.assert_allclose(found.probabilities, expected, rtol=1e-6)
-    np.testing.assert_allclose(found.latent, latent.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(found.probabilities, expected, rtol=5e-3)  # the first layer is of half precision
+    np.testing.assert_allclose(found.latent, latent.numpy(), atol=2e-3)
     np.testing.assert_allclose(found.probabilities.sum(axis=1), [1, 0, 1, 1, 1], rtol=1e-5)
 
 

@@ -197,8 +197,8 @@ class Run:
             self.labels.update(sample, calls)
             self.filters.update(sample, n_genes, calls.cell_type)
             self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
-            rows = self._cell_rows(start, library_size, n_genes, novelty, calls)
-            yield Block(start, latent, probabilities, name_calls(calls, self.ontology), rows)
+            table = self._cell_rows(start, library_size, n_genes, novelty, calls)
+            yield Block(start, latent, probabilities, name_calls(calls, self.ontology), table)
 
     def write(self, folder: Path) -> None:
         """Write annotated.h5ad, cells.parquet, samples.csv and filters.csv."""

@@ -29,7 +29,7 @@ def labelled_cells(cells: Path) -> tuple[CellDataModule, CellBatch]:
     split = SplitConfig(val_donors=donors(STUDIES[0], training=False))
     module = CellDataModule(DataConfig(files=str(cells), eval_batch_size=N_CELLS), split, seed=0)
     module.prepare()
-    return module, next(iter(module.validation_batches(N_CELLS)))
+    return module, next(iter(module.batches("val", N_CELLS)))
 
 
 def step_seconds(cells: Path, settings: Mapping[str, AugmentationConfig]) -> dict[str, list[float]]:

@@ -94,6 +94,8 @@ class ObsColumns:
 
 def joined(blocks: Sequence[ObsValues]) -> ObsValues:
     """Return one column `[n_cells]` of the values of all blocks; categories in alphabetical order."""
-    if isinstance(blocks[0], pd.Categorical):
-        return union_categoricals(blocks, sort_categories=True)
-    return np.concatenate(blocks)
+    named = [block for block in blocks if isinstance(block, pd.Categorical)]
+    if named:
+        union: pd.Categorical = union_categoricals(named, sort_categories=True)
+        return union
+    return np.concatenate([np.asarray(block) for block in blocks])

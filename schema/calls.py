@@ -80,6 +80,6 @@ def on_one_line(
         int64 `[n_cells]`, node indices.
     """
     below = ontology.leaves_below
-    contains = (below[None, :, :] <= below[:, None, :]).all(axis=2)
+    contains = np.asarray((below[None, :, :] <= below[:, None, :]).all(axis=2))
     found: npt.NDArray[np.bool_] = contains[called, label] | contains[label, called]
     return found

@@ -35,7 +35,8 @@ def flat_ontology(labels: Sequence[str], default: CellOntology) -> CellOntology:
     names = sorted(known.values())
     ids = _ids(names)
     of_role = {role: _having(names, getattr(default.roles, role), default) for role in _SINGLE}
-    nodes, roles = [], {}
+    nodes: list[CellNode] = []
+    roles: dict[str, str] = {}
     for role, having in of_role.items():
         whole, parts = _whole_and_parts(role, having, default)
         nodes += _role_nodes(role, whole, [(ids[name], name) for name in parts], default)
@@ -43,18 +44,23 @@ def flat_ontology(labels: Sequence[str], default: CellOntology) -> CellOntology:
         ids |= dict.fromkeys(whole, roles[role])
     placed = {name for having in of_role.values() for name in having}
     nodes += [_node(ids[name], name, default) for name in names if name not in placed]
-    many = {
-        role: tuple(
-            ids[name] for name in names for node in getattr(default.roles, role) if _is_below(name, node, default)
-        )
-        for role in ("immune", "pro_tumor_states", "outside_denominator")
-    }
+
+    def having_any(of: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(ids[name] for name in names for node in of if _is_below(name, node, default)))
+
     ambient = _having(names, default.roles.ambient, default)
     return CellOntology(
         version=FLAT,
         nodes=tuple(nodes),
         roles=Roles(
-            **roles, **many, neutrophil_malignant_doublet=None, ambient=ids[ambient[0]] if len(ambient) == 1 else None
+            neutrophil=roles["neutrophil"],
+            malignant=roles["malignant"],
+            endothelial=roles["endothelial"],
+            immune=having_any(default.roles.immune),
+            neutrophil_malignant_doublet=None,
+            pro_tumor_states=having_any(default.roles.pro_tumor_states),
+            outside_denominator=having_any(default.roles.outside_denominator),
+            ambient=ids[ambient[0]] if len(ambient) == 1 else None,
         ),
         unlabelled_names=default.unlabelled_names,
     )

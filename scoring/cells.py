@@ -147,17 +147,18 @@ def _lies_below(node: npt.NDArray[np.int64], role: str | None, ontology: CellOnt
     """Return whether nodes are that of a role or lie below it, bool `[n_cells]`; never where there is no such role."""
     if role is None:
         return np.zeros(len(node), dtype=bool)
-    outside = (ontology.leaves_below & ~ontology.below(role)).any(axis=1)
+    outside = np.asarray((ontology.leaves_below & ~ontology.below(role)).any(axis=1))
     inside: npt.NDArray[np.bool_] = ~outside[node] & (node != NO_CALL)
     return inside
 
 
-def _states(balanced: npt.NDArray[np.float64], ontology: CellOntology) -> npt.NDArray[np.int64] | np.int64:
+def _states(balanced: npt.NDArray[np.float64], ontology: CellOntology) -> npt.NDArray[np.int64]:
     """Return the neutrophil state of each cell from balanced leaves, int64 `[n_cells]`; NO_CALL if a tree has none."""
     states = np.flatnonzero(ontology.parents == ontology.index_by_id[ontology.roles.neutrophil])
     if not len(states):
-        return np.int64(NO_CALL)
-    return states[(balanced @ ontology.leaves_below[states].T).argmax(axis=1)]
+        return np.full(len(balanced), NO_CALL)
+    found: npt.NDArray[np.int64] = states[(balanced @ ontology.leaves_below[states].T).argmax(axis=1)]
+    return found
 
 
 def _categories(codes: npt.NDArray[np.signedinteger], names: list[str], no_call: str) -> pd.Categorical:

@@ -20,7 +20,7 @@ def sureness(rules: CallRules | None, checks: Mapping[str, Sequence[Mapping[str,
     checks
         Of the bundle: rows "back_off" and "novelty".
     """
-    sentences = []
+    sentences: list[str] = []
     if rules is None:
         return sentences
     at = next((row for row in checks.get("back_off", ()) if row["back_off"] == rules.back_off), None)

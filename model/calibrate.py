@@ -12,8 +12,8 @@ from torch import Tensor
 from model.back_off import BackOffCurve
 from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
 from model.network import Network
-from model.novelty import EncodedCells, Novelty
-from model.novelty_limit import choose_limit
+from model.novelty import Novelty
+from model.novelty_fit import EncodedCells, choose_limit, fit_novelty
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.calls import CallRules
@@ -91,7 +91,7 @@ def calibrate(
     some = encoded(network, held_out(MOST_CELLS))
     temperatures = fit_temperatures(some.logits, some.label, tree)
     novelty = Novelty(len(ontology.nodes), network.encoder.n_latent)
-    novelty.fit(encoded(network, training(MOST_CELLS)), some)
+    fit_novelty(novelty, encoded(network, training(MOST_CELLS)), some)
     limit, found = choose_limit(novelty, some, ontology, config.most_flagged)
     check, curve = CalibrationCheck(ontology, int(donor.max()) + 1), BackOffCurve(ontology)
     for batch in held_out(None):

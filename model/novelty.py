@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
 import torch
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
-from schema.labels import UNLABELLED
-
-LEAST_CELLS = 5
-"""Cells that a node needs for its centre."""
-
-_LEAST_SPREAD = 1e-6
-
-
-class EncodedCells(NamedTuple):
-    """What the network says of labelled cells.
-
-    Attributes
-    ----------
-    latent, logits
-        float32 `[n_cells, n_latent]` and `[n_cells, n_leaves]`.
-    label
-        int64 `[n_cells]`, node index or UNLABELLED.
-    """
-
-    latent: Tensor
-    logits: Tensor
-    label: Tensor
+WEIGHTS = (0.25, 0.75)
+"""Of energy and distance in the score: types that were truly left out were found better by distance (docs/log.md)."""
 
 
 class Novelty(nn.Module):
-    """Novelty score of a cell: the mean of two standardised parts, about 0 for known cells, larger for stranger ones.
+    """Novelty score of a cell: a mean of two standardised parts, about 0 for known cells, larger for stranger ones.
 
     Energy is minus the log-sum-exp of the logits (Liu et al. 2020, arXiv:2010.03759); distance is that of Mahalanobis
     to the nearest centre of a node, under one covariance (Lee et al. 2018, arXiv:1807.03888). Both are standardised on
@@ -66,33 +42,6 @@ class Novelty(nn.Module):
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("spread", torch.ones(2))
 
-    def fit(self, training: EncodedCells, held_out: EncodedCells) -> None:
-        """Take centres and covariance from training cells, mean and spread of the parts from held-out ones.
-
-        Parameters
-        ----------
-        training
-            Cells of the donors trained on.
-        held_out
-            Cells of other donors; where there are none, the training cells stand in.
-        """
-        labels, counts = torch.unique(training.label[training.label != UNLABELLED], return_counts=True)
-        nodes = labels[counts >= LEAST_CELLS]
-        if not len(nodes):
-            return
-        self.seen[nodes] = True
-        for node in nodes.tolist():
-            self.centre[node] = training.latent[training.label == node].mean(dim=0)
-        used = self.seen[training.label] & (training.label != UNLABELLED)
-        around = (training.latent - self.centre[training.label])[used].double().numpy()
-        covariance, _ = ledoit_wolf(around, assume_centered=True)
-        floor = _LEAST_SPREAD * np.trace(covariance) / len(covariance) + np.finfo(np.float64).tiny
-        precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
-        self.whiten.copy_(torch.from_numpy(np.linalg.cholesky(precision)))
-        parts = self.parts(*(held_out if len(held_out.label) else training)[:2])
-        self.mean.copy_(parts.mean(dim=0))
-        self.spread.copy_(parts.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD))
-
     def forward(self, latent: Tensor, logits: Tensor) -> Tensor:
         """Return the novelty score, float32 `[n_cells]`, in standard deviations of known held-out cells.
 
@@ -105,7 +54,7 @@ class Novelty(nn.Module):
 
     def standardised(self, parts: Tensor) -> Tensor:
         """Return the score, float32 `[n_cells]`, of energy and distance float32 `[n_cells, 2]`."""
-        return ((parts - self.mean) / self.spread).mean(dim=1)
+        return (parts - self.mean) / self.spread @ parts.new_tensor(WEIGHTS)
 
     def parts(self, latent: Tensor, logits: Tensor, left_out: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Return energy and distance, float32 `[n_cells, 2]`.

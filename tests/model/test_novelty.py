@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.novelty import EncodedCells, Novelty
-from model.novelty_limit import choose_limit
+from model.novelty import Novelty
+from model.novelty_fit import EncodedCells, choose_limit, fit_novelty
 
 N_LATENT = 3
 
@@ -28,7 +28,7 @@ def drawn(ontology, names, n_cells, seed):
 def fitted(ontology):
     novelty = Novelty(len(ontology.nodes), N_LATENT)
     names = ["MAC", "B", "PLT"]
-    novelty.fit(drawn(ontology, names, 2000, 0), drawn(ontology, names, 500, 1))
+    fit_novelty(novelty, drawn(ontology, names, 2000, 0), drawn(ontology, names, 500, 1))
     return novelty
 
 
@@ -59,7 +59,7 @@ def test_nodes_with_few_cells_have_no_centre(ontology):
     novelty = Novelty(len(ontology.nodes), N_LATENT)
     few, many = drawn(ontology, ["NK"], 4, 0), drawn(ontology, ["B"], 50, 0)
     training = EncodedCells(*(torch.cat(pair) for pair in zip(few, many, strict=True)))
-    novelty.fit(training, many)
+    fit_novelty(novelty, training, many)
     assert torch.nonzero(novelty.seen)[:, 0].tolist() == [ontology.index_by_id["B"]]
 
 
@@ -77,7 +77,7 @@ def test_a_type_left_out_is_found_beyond_the_limit(ontology, fitted):
 def test_a_neutrophil_state_is_left_out_with_its_whole_type(ontology):
     novelty = Novelty(len(ontology.nodes), N_LATENT)
     names = ["N_MAT", "N_ISG", "B"]
-    novelty.fit(drawn(ontology, names, 300, 0), drawn(ontology, names, 100, 1))
+    fit_novelty(novelty, drawn(ontology, names, 300, 0), drawn(ontology, names, 100, 1))
     _, rows = choose_limit(novelty, drawn(ontology, names, 100, 2), ontology, 0.05)
     assert [(row["left_out"], row["n_cells"], row["found"]) for row in rows] == [("NEUT", 200, 1.0), ("B", 100, 1.0)]
 

@@ -1,22 +1,78 @@
-"""From which novelty on a cell is out of distribution: each type in turn is left out of what counts as known."""
+"""Fits the novelty score, and the limit from which on a cell is out of distribution, on cells with known labels."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
-from model.novelty import EncodedCells, Novelty
+from model.novelty import Novelty
 from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
+
+CENTRE_CELLS = 5
+"""Training cells that a node needs for its centre."""
 
 LEAST_CELLS = 20
 """Held-out cells that a type needs to be left out."""
 
 _TRIED = 200
 """Limits that are tried, evenly spread over the known cells that may be flagged."""
+
+_LEAST_SPREAD = 1e-6
+
+
+class EncodedCells(NamedTuple):
+    """What the network says of labelled cells.
+
+    Attributes
+    ----------
+    latent, logits
+        float32 `[n_cells, n_latent]` and `[n_cells, n_leaves]`.
+    label
+        int64 `[n_cells]`, node index or UNLABELLED.
+    """
+
+    latent: Tensor
+    logits: Tensor
+    label: Tensor
+
+
+def fit_novelty(novelty: Novelty, training: EncodedCells, held_out: EncodedCells) -> None:
+    """Take centres and covariance from training cells, mean and spread of the parts from held-out ones.
+
+    The covariance is shrunk as Ledoit and Wolf 2004 have it.
+
+    Parameters
+    ----------
+    novelty
+        The score; its tensors are written.
+    training
+        Cells of the donors trained on.
+    held_out
+        Cells of other donors; where there are none, the training cells stand in.
+    """
+    labels, counts = torch.unique(training.label[training.label != UNLABELLED], return_counts=True)
+    nodes = labels[counts >= CENTRE_CELLS]
+    if not len(nodes):
+        return
+    novelty.seen[nodes] = True
+    for node in nodes.tolist():
+        novelty.centre[node] = training.latent[training.label == node].mean(dim=0)
+    used = novelty.seen[training.label] & (training.label != UNLABELLED)
+    around = (training.latent - novelty.centre[training.label])[used].double().numpy()
+    covariance, _ = ledoit_wolf(around, assume_centered=True)
+    floor = _LEAST_SPREAD * np.trace(covariance) / len(covariance) + np.finfo(np.float64).tiny
+    precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
+    novelty.whiten.copy_(torch.from_numpy(np.linalg.cholesky(precision)))
+    known = held_out if len(held_out.label) else training
+    parts = novelty.parts(known.latent, known.logits)
+    novelty.mean.copy_(parts.mean(dim=0))
+    novelty.spread.copy_(parts.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD))
 
 
 def choose_limit(

@@ -21,7 +21,7 @@ from benchmarks.real_mice import write_test_cells
 from benchmarks.real_scores import SHOWN
 from benchmarks.runs import Training, network_probabilities, predict_network, train_network
 from benchmarks.scores import class_scores
-from benchmarks.studies import ZILIONIS_HUMAN, ZILIONIS_MOUSE, write_copies
+from benchmarks.studies import OTHER_MOUSE, ZILIONIS_HUMAN, ZILIONIS_MOUSE, write_copies
 from schema.labels import CellOntology
 from schema.orthologs import load_orthologs
 
@@ -34,22 +34,27 @@ PATIENTS = (("p1", "p4"), ("p2", "p3", "p5", "p6", "p7"))
 SHARED = "shared"
 """Ending of the copies that hold only genes with a counterpart in the other file."""
 
-MAX_EPOCHS, BATCH_SIZE = 15, 64
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a network is trained on; people always without those that are tested."""
+    """What a network is trained on, and for how long; people always without those that are tested."""
 
     name: str
     files: tuple[str, ...]
+    max_epochs: int = 15
 
+
+ALL_MICE = (MOUSE, *(study.name for study in OTHER_MOUSE))
 
 SETTINGS = (
     Setting("mice", (MOUSE,)),
     Setting("people", (HUMAN,)),
     Setting("mice and people", (MOUSE, HUMAN)),
     Setting("mice and people, shared genes only", (MOUSE + SHARED, HUMAN + SHARED)),
+    Setting("all mouse studies", ALL_MICE, 6),
+    Setting("all mouse studies and people", (*ALL_MICE, HUMAN), 6),
 )
 
 
@@ -59,7 +64,7 @@ def run(files: dict[str, Path], work: Path, ontology: CellOntology, seeds: Seque
         for setting in SETTINGS:
             for number, patients in enumerate(PATIENTS):
                 held_out = tuple(f"{HUMAN}_{patient}" for patient in patients)
-                with_people = setting.files != (MOUSE,)
+                with_people = setting.files[-1].startswith(HUMAN)
                 place = work / f"{setting.name.replace(' ', '_')}_{number if with_people else 'all'}_{seed}"
                 if not (place / "bundle").exists():
                     train_network(_training(setting, files, held_out if with_people else (), seed), place)
@@ -76,7 +81,7 @@ def _training(setting: Setting, files: dict[str, Path], test_donors: Sequence[st
     return Training(
         files=tuple(files[name] for name in setting.files),
         test_donors=tuple(test_donors),
-        max_epochs=MAX_EPOCHS,
+        max_epochs=setting.max_epochs,
         batch_size=BATCH_SIZE,
         seed=seed,
     )
@@ -133,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = (options.work or ROOT / "runs" / "two_species" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
     work.mkdir(parents=True, exist_ok=True)
     ontology = CellOntology.load(ONTOLOGY)
-    files = write_copies((ZILIONIS_MOUSE, ZILIONIS_HUMAN), options.data.resolve(), work / "cells")
+    files = write_copies((ZILIONIS_MOUSE, *OTHER_MOUSE, ZILIONIS_HUMAN), options.data.resolve(), work / "cells")
     files |= write_shared(files[MOUSE], files[HUMAN])
     calls = pd.concat(run(files, work, ontology, range(options.seeds)), ignore_index=True)
     calls.to_parquet(work / "calls.parquet")

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datamodules.annotated import AnnotatedWriter
-from datamodules.coverage import cover
+from datamodules.coverage import Coverage, cover
 from datamodules.memory import AnnData, open_anndata
 from datamodules.narrow import Rows, narrow
 from datamodules.order import SequentialPlan
@@ -25,16 +25,21 @@ from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
 from datamodules.sources import SourceFile
 from datamodules.store import CellStore, open_store
+from model.attribution import integrated_gradients, log_probability
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
+from model.kept_cells import KeptCells
+from schema.batch import CellBatch
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
-from schema.predictions import cells_schema, sample_columns, write_samples
+from schema.predictions import cells_schema, sample_columns, write_genes, write_samples
 from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CallsOfAll, CellCalls, call_cells, name_calls, name_types
+from scoring.drawn_cells import CellDraw
 from scoring.embedding import choose_cells, embed
+from scoring.gene_table import GeneSources, called_node, explain_calls
 from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
@@ -45,8 +50,32 @@ logger = logging.getLogger(__name__)
 LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
 """Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
 
-FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "report.html", "run.json")
+FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "genes.csv", "report.html", "run.json")
 """What a prediction writes; run.json last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig:
+    """Which genes drove the calls, by integrated gradients on a few cells of each call."""
+
+    n_cells: int = 64
+    """Most cells of a call that are explained, 0 to 256; 0 leaves the explanation out."""
+    n_genes: int = 20
+    """Most genes that are listed for a call."""
+    n_steps: int = 64
+    """Points at which the gradient is taken, for each cell."""
+    baseline: Literal["cells", "unknown"] = "cells"
+    """What calls are explained against: cells called otherwise, or a cell of which no gene is known."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.n_cells <= 256 or min(self.n_genes, self.n_steps) < 1:
+            raise UsageError(
+                "an explanation takes 0 to 256 cells, and at least one gene and step",
+                got=str(self),
+                where="explain",
+                fix="Correct the value.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +102,8 @@ class PredictConfig:
     """Cells per block; results do not depend on it."""
     burden: BurdenConfig = field(default_factory=BurdenConfig)
     """The interval of the burden."""
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
+    """Which genes drove the calls."""
     overwrite: bool = False
     """Whether results of an earlier run, in the folder or in the input, are replaced."""
 
@@ -127,6 +158,7 @@ class Run:
         self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves))
         self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
         self.drawn = choose_cells(store.n_cells, config.burden.seed)
+        self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
         self.calls = CallsOfAll(store.n_cells)
         self._latent: list[np.ndarray] = []
         self._neutrophil: list[np.ndarray] = []
@@ -147,10 +179,11 @@ class Run:
             self._latent.append(latent[drawn])
             self._neutrophil.append(calls.neutrophil[drawn])
             self.calls.write(start, calls)
+            self.explainer.update(start, batch, calls)
             yield start, latent, probabilities, calls, self._cell_rows(start, library_size, n_genes, calls)
 
     def write(self, folder: Path) -> None:
-        """Write annotated.h5ad, cells.parquet and samples.csv."""
+        """Write annotated.h5ad, cells.parquet, samples.csv and genes.csv."""
         obsm = {LATENT: self.bundle.config.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
         target = folder / "annotated.h5ad"
         with (
@@ -163,6 +196,8 @@ class Run:
             annotated.finish(name_calls(self.calls, self.ontology), self.uns())
         self.samples = self.sample_table()
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
+        self.genes = self.explainer.genes()
+        write_genes(self.genes, folder / "genes.csv")
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""
@@ -221,6 +256,46 @@ class Run:
         )
 
 
+class Explainer:
+    """Keeps a few cells of each call as blocks pass, and says afterwards which genes drove the calls."""
+
+    def __init__(
+        self, bundle: Bundle, predictor: Predictor, coverage: Coverage, sample_ids: list[str], config: PredictConfig
+    ) -> None:
+        self.predictor, self.config, self.seed = predictor, config.explain, config.burden.seed
+        self.draw = CellDraw(bundle.ontology, len(sample_ids), config.explain.n_cells, self.seed)
+        self.kept = KeptCells()
+        unknown = bundle.network.encoder.gene_mean.cpu().double().numpy()
+        self.sources = GeneSources(
+            ontology=bundle.ontology,
+            vocabulary=bundle.vocabulary,
+            sample_ids=sample_ids,
+            present=coverage.match.present,
+            expression=self.kept.expression,
+            unknown=unknown if self.config.baseline == "unknown" else None,
+            attribute=self._attribute,
+        )
+
+    def update(self, start: int, batch: CellBatch, calls: CellCalls) -> None:
+        """Keep the cells of a block that are drawn."""
+        self.kept.add(batch, self.draw.update(start, calls, batch.sample.cpu().numpy()))
+        self.kept.forget_all_but(self.draw.rows())
+
+    def genes(self, nodes: Sequence[int] | None = None) -> pd.DataFrame:
+        """Return genes.csv, once all blocks have passed; of some types and states only, or of all."""
+        return explain_calls(self.draw, self.sources, n_genes=self.config.n_genes, seed=self.seed, nodes=nodes)
+
+    def _attribute(self, node: int, given: int | None, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        predictor = self.predictor
+        cells, baseline = (
+            CellBatch(*(part.to(predictor.device) for part in self.kept.cells(chosen))) if len(chosen) else None
+            for chosen in (rows, others)
+        )
+        score = log_probability(predictor.tree, predictor.temperatures, node, given)
+        assert cells is not None  # noqa: S101 - groups without cells are not explained
+        return integrated_gradients(predictor.network, cells, baseline, score, self.config.n_steps).genes.cpu().numpy()
+
+
 def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
     """Write report.html and run.json."""
     simulated, provenance = "simulated" in run.store.obs_columns, describe_run(run)
@@ -236,6 +311,7 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             ontology=run.ontology,
             scale=run.bundle.scale,
             embedding=run.picture(),
+            genes=run.genes,
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(provenance),
@@ -310,6 +386,53 @@ def annotate(adata: AnnData, bundle: str | Path, *, layer: str = "auto", sample_
             adata.obs[name] = values
         adata.uns["neutrostage"] = run.uns()
         return run.sample_table()
+
+
+def explain(
+    adata: AnnData,
+    bundle: str | Path,
+    cell_type: str | None = None,
+    *,
+    layer: str = "auto",
+    sample_column: str = "auto",
+    config: ExplainConfig | None = None,
+) -> pd.DataFrame:
+    """Return the genes that drove the calls of an AnnData, for notebooks; the object itself is not changed.
+
+    Parameters
+    ----------
+    adata, bundle, layer, sample_column
+        As for `annotate`.
+    cell_type
+        Name, synonym or id of a type (level 2) or of a neutrophil state; None = all of them.
+    config
+        How many cells, genes and steps; None = as predict.py.
+
+    Returns
+    -------
+    DataFrame
+        The rows of genes.csv (see docs/data.md), none where fewer than 10 cells were called so.
+
+    Raises
+    ------
+    NeutrostageError
+        As predict.py, and if `cell_type` is nothing that cells are called.
+    """
+    options = PredictConfig(
+        input=Path("AnnData"),
+        bundle=Path(bundle),
+        output=Path(),
+        layer=layer,
+        sample_column=sample_column,
+        explain=config or ExplainConfig(),
+    )
+    loaded = load_bundle(options.bundle)
+    nodes = None if cell_type is None else [called_node(loaded.ontology, cell_type)]
+    with open_anndata(adata, layer=layer) as store:
+        run = Run(loaded, store, options)
+        for _ in run.blocks():
+            pass
+        return run.explainer.genes(nodes)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
+from scoring.gene_figure import gene_figures
 from scoring.headline import burden_headline, stage_headline
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
 from scoring.wording import count_text, interval_text, percent_text, visible_text
@@ -63,6 +64,8 @@ class ReportContent:
         File name, species and bundle for the heading; left out where blank.
     burden_config
         How the intervals were computed.
+    genes
+        genes.csv as a table; None or no rows where no call was explained.
     """
 
     title: str
@@ -79,6 +82,7 @@ class ReportContent:
     species: str = ""
     bundle: str = ""
     burden_config: BurdenConfig = field(default_factory=BurdenConfig)
+    genes: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -143,7 +147,7 @@ def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataF
         figures["embedding"] = embedding_figure(content.embedding, samples, ontology)
     if state_columns(ontology):
         figures["states"] = state_figure(samples, ontology)
-    return figures
+    return figures | gene_figures(content.genes, content.samples, ontology)
 
 
 def _truth_in_order(truth: pd.DataFrame | None, samples: pd.DataFrame) -> pd.DataFrame | None:

@@ -17,22 +17,19 @@ from schema.batch import CellBatch
 Score = Callable[[Tensor], Tensor]
 """Leaf logits, float `[n_cells, n_leaves]`, to what is explained, float `[n_cells]`."""
 
-N_PATHS = 8
-"""Baseline cells from which a path leads to each cell."""
-
 _LEAST_TURN = 1e-4
 """Where the baseline's hidden layer is next to nothing, points crowd no closer to it than this."""
 
 
-class Attribution(NamedTuple):
-    """What genes did to a score, mean over cells.
+class Attributions(NamedTuple):
+    """What the genes of some cells did to a score.
 
     Attributes
     ----------
     genes
-        float64 `[n_genes]`, in the unit of the score; exactly 0 for genes that the cells' file did not measure.
+        float32 `[n_cells, n_genes]`, in the unit of the score; exactly 0 for genes that its file did not measure.
     gain
-        float64 scalar, score of the cells minus score of the baseline: what `genes` sums to.
+        float32 `[n_cells]`, score of the cell minus score of its baseline: what a row of `genes` sums to.
     """
 
     genes: Tensor
@@ -60,8 +57,8 @@ def log_probability(tree: LabelTree, temperatures: Tensor, node: int, given: int
 @torch.no_grad()
 def integrated_gradients(
     network: Network, cells: CellBatch, baseline: CellBatch | None, score: Score, n_steps: int
-) -> Attribution:
-    """Attribute a score to genes, mean over cells: integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365).
+) -> Attributions:
+    """Attribute a score to genes by integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365).
 
     Straight paths lead from the baseline to the cells. The first layer is linear, so the gradient is followed in the
     first hidden layer and taken to the genes once, after the integral: the result is the same.
@@ -71,48 +68,28 @@ def integrated_gradients(
     network
         In evaluation mode, on the device of the cells.
     cells
-        Raw counts, at least one cell; a few hundred at most, for their expression becomes dense.
+        Raw counts; a few hundred cells at most, for their expression becomes dense.
     baseline
-        Cells of the same file from which the paths begin, at least one: each of `cells` is reached from up to
-        `N_PATHS` of them in turn (expected gradients, Erion et al. 2021, arXiv:1906.10670). None: all paths begin at
-        the encoder's gene mean, which the network takes as "nothing is known".
+        The cell of the same file from which the path to each cell begins, one each; means over cells are then expected
+        gradients (Erion et al. 2021, arXiv:1906.10670). None: all paths begin at the encoder's gene mean, which the
+        network takes as "nothing is known".
     score
         What is explained.
     n_steps
-        Points along all paths to a cell, >= 1 (see `path_points`).
+        Points along each path, >= 1 (see `path_points`).
     """
     first = network.encoder.first
-    ends = _offset(network, cells)
-    starts = ends.new_zeros(1, ends.shape[1]) if baseline is None else _offset(network, baseline)
-    n_paths = min(N_PATHS, len(starts))
-    to = torch.arange(len(ends), device=ends.device).repeat(n_paths)
-    since = (to + torch.arange(n_paths, device=ends.device).repeat_interleave(len(ends))) % len(starts)
-    reached, begun = first.bias + ends @ first.weight.T, first.bias + starts @ first.weight.T
-    gradient = _path_gradient(network, begun[since], reached[to], score, max(1, n_steps // n_paths))
-    genes = _times_input(gradient, to, ends, first.weight) - _times_input(gradient, since, starts, first.weight)
-    gain = score(_logits(network, reached))[to].double() - score(_logits(network, begun))[since].double()
-    return Attribution(genes / len(to), gain.mean())
+    end = _offset(network, cells)
+    start = torch.zeros_like(end) if baseline is None else _offset(network, baseline)
+    reached, begun = first.bias + end @ first.weight.T, first.bias + start @ first.weight.T
+    gradient = _path_gradient(network, begun, reached, score, n_steps)
+    genes = (gradient @ first.weight).mul_(end.sub_(start))
+    return Attributions(genes, score(_logits(network, reached)) - score(_logits(network, begun)))
 
 
 def _offset(network: Network, cells: CellBatch) -> Tensor:
     """Return expression minus the gene mean, float `[n_cells, n_genes]`, 0 where a gene was not measured."""
     return to_dense(cells).sub_(network.encoder.gene_mean).mul_(cells.present[cells.file])
-
-
-def _times_input(gradient: Tensor, row: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-    """Return the sum over paths of gradient times input at one of their ends, float64 `[n_genes]`.
-
-    Parameters
-    ----------
-    gradient
-        float `[n_paths, n_hidden]`.
-    row
-        int64 `[n_paths]`: row of `offset`, float `[n, n_genes]`, at that end.
-    offset, weight
-        Input, and first layer `[n_hidden, n_genes]`.
-    """
-    of_row = gradient.new_zeros(len(offset), gradient.shape[1]).index_add_(0, row, gradient)
-    return (of_row @ weight).mul_(offset).sum(dim=0, dtype=torch.float64)
 
 
 def _path_gradient(network: Network, start: Tensor, end: Tensor, score: Score, n_steps: int) -> Tensor:
@@ -150,4 +127,5 @@ def path_points(n_steps: int, turn: Tensor) -> tuple[Tensor, Tensor]:
     early = (turn / 3).clamp(_LEAST_TURN, 1.0)
     length = torch.log1p(1 / early)
     points = early * torch.expm1((nodes + 0.5) * length)
-    return points, gauss * length * (points + early)
+    weights = gauss * (points + early)
+    return points, weights / weights.sum(dim=0)  # a gradient that does not change is integrated exactly

@@ -13,6 +13,8 @@ from torch import Tensor
 from model.preprocess import to_dense
 from schema.batch import LARGE, CellBatch
 
+CPU = torch.device("cpu")
+
 _CELLS_AT_ONCE = 64
 """Cells whose expression is dense at one time."""
 
@@ -41,8 +43,8 @@ class KeptCells:
         if self.n_cells > 2 * len(rows):
             self._parts = [self.cells(rows)]
 
-    def cells(self, rows: npt.NDArray[np.int64]) -> CellBatch:
-        """Return the cells of some rows, int64 in any order, as one batch.
+    def cells(self, rows: npt.NDArray[np.int64], device: torch.device = CPU) -> CellBatch:
+        """Return the cells of some rows, int64 in any order, as one batch on a device.
 
         Raises
         ------
@@ -56,7 +58,7 @@ class KeptCells:
         cells = take(kept, torch.from_numpy(position.clip(max=kept.n_cells - 1)))
         if cells.row.tolist() != rows.tolist():
             raise ValueError(f"Expected kept rows but got some of {rows.tolist()[:3]}... that were not.")
-        return cells
+        return CellBatch(*(part.to(device) for part in cells))
 
     def expression(self, rows: npt.NDArray[np.int64]) -> sparse.csr_matrix:
         """Return normalised expression of some rows, float32 `[n_cells, n_genes]`, as the network has it."""

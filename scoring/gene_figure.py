@@ -105,6 +105,8 @@ def gene_figure(genes: pd.DataFrame, calls: Sequence[str], *, name: str, descrip
             borderaxespad=0.1,
             ncols=3,
         )
+        words = "bars: nats of log probability · #: rank in the linear method"
+        figure.text(1.0, 1 - 0.12 / height, words, ha="right", va="center", fontsize=7.5, color=MUTED)
         return figure_svg(figure, name=name, description=description)
 
 
@@ -123,7 +125,7 @@ def _draw_call(axes: Axes, genes: pd.DataFrame) -> None:
     _write_ranks(axes, genes)
     first = genes.iloc[0]
     axes.annotate(
-        short_name(first["cell_type"], 36), (-0.62, 1.1), xycoords="axes fraction", fontsize=9.5, fontweight="bold"
+        short_name(first["cell_type"], 36), (-0.62, 1.12), xycoords="axes fraction", fontsize=9.5, fontweight="bold"
     )
     agreement = "–" if pd.isna(first["rank_correlation"]) else f"{first['rank_correlation']:.2f}"
     words = f"{first['n_cells']} cells; rank correlation {agreement}"

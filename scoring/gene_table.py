@@ -43,7 +43,7 @@ class GeneSources:
     attribute
         What each gene adds to the log probability of a node, mean over cells, float64 `[n_genes]`, in nats. Takes the
         node, the node that is given (None = nothing is), rows of the node's cells, int64 ascending, and of the cells to
-        which they are compared, int64 `[n]`; none of these = the unknown.
+        which each is compared, one each in any order; none of these = the unknown.
     """
 
     ontology: CellOntology

@@ -78,9 +78,11 @@ def take(batch: CellBatch, chosen: Tensor) -> CellBatch:
     if batch.counts.dtype == torch.uint8:
         large = counts == LARGE
         counts[large] = batch.large_count[torch.searchsorted(batch.large_at, entry[large])]
-    none_large = {"large_at": batch.large_at[:0], "large_count": batch.large_count[:0]}
+    none_large = {"large_at": batch.large_at.new_zeros(0), "large_count": batch.large_count.new_zeros(0)}
     by_cell = {name: getattr(batch, name)[chosen] for name in ("library_size", "file", "cell_type", "sample", "row")}
-    taken = batch._replace(indptr=indptr, indices=batch.indices[entry], counts=counts, **none_large, **by_cell)
+    signed = {torch.uint16: torch.int16}.get(batch.indices.dtype, batch.indices.dtype)  # CUDA looks up no uint16
+    indices = batch.indices.view(signed)[entry].view(batch.indices.dtype)
+    taken = batch._replace(indptr=indptr, indices=indices, counts=counts, **none_large, **by_cell)
     return CellBatch(*(part.cpu() for part in taken))
 
 

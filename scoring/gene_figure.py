@@ -116,7 +116,7 @@ def _draw_call(axes: Axes, genes: pd.DataFrame) -> None:
     is_low = (genes["mean_expression"] < genes["mean_expression_elsewhere"]).to_numpy()
     axes.barh(place, genes["attribution"], color=np.where(is_low, "white", color), edgecolor=color, height=0.7)
     axes.set_ylim(MAX_GENES - 0.5, -0.5)
-    axes.set_yticks(place, labels=[short_name(gene, 14) for gene in genes["gene"]], fontsize=8)
+    axes.set_yticks(place, labels=[short_name(gene, 16) for gene in genes["gene"]], fontsize=8)
     for label, is_marker in zip(axes.get_yticklabels(), genes["is_marker"], strict=True):
         label.set_color(MARKER if is_marker else INK)
     axes.tick_params(axis="y", length=0)

@@ -197,7 +197,7 @@ def test_annotate_gives_a_notebook_what_the_script_writes(cohort, run, predictio
     np.testing.assert_allclose(samples["burden_percent"], first["burden_percent"], rtol=1e-5)
 
 
-def test_genes_behind_the_calls_hold_to_their_contract(cohort, run, predictions):
+def test_genes_behind_the_calls_hold_to_their_contract(run, predictions):
     genes, cells = read_genes(predictions / "genes.csv"), pq.read_table(predictions / "cells.parquet").to_pandas()
     assert [(name, str(dtype)) for name, dtype in genes.dtypes.items()] == [(c.name, c.dtype) for c in GENE_COLUMNS]
     called = cells["predicted_cell_type"].value_counts()

@@ -61,7 +61,7 @@ _UNKNOWN_STEPS = 8
 class ExplainConfig:
     """Which genes drove the calls, by integrated gradients on a few cells of each call."""
 
-    n_cells: int = 64
+    n_cells: int = 32
     """Most cells of a call that are explained, 0 to 256; 0 leaves the explanation out."""
     n_genes: int = 20
     """Most genes that are listed for a call."""

@@ -89,7 +89,7 @@ def integrated_gradients(
 
 def _offset(network: Network, cells: CellBatch) -> Tensor:
     """Return expression minus the gene mean, float `[n_cells, n_genes]`, 0 where a gene was not measured."""
-    return to_dense(cells).sub_(network.encoder.gene_mean).mul_(cells.present[cells.file])
+    return (to_dense(cells) - network.encoder.gene_mean).mul_(cells.present[cells.file])
 
 
 def _path_gradient(network: Network, start: Tensor, end: Tensor, score: Score, n_steps: int) -> Tensor:

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datamodules.annotated import AnnotatedWriter
-from datamodules.coverage import cover
+from datamodules.coverage import Coverage, cover
 from datamodules.depth import spread_library_sizes
 from datamodules.memory import AnnData, open_anndata
 from datamodules.narrow import Rows, narrow
@@ -27,21 +27,25 @@ from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
 from datamodules.sources import SourceFile
 from datamodules.store import CellStore, open_store
+from model.attribution import integrated_gradients, log_probability
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
+from model.kept_cells import KeptCells
+from schema.batch import CellBatch
 from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
-from schema.predictions import cells_schema, sample_columns, write_filters, write_samples
+from schema.predictions import cells_schema, sample_columns, write_filters, write_genes, write_samples
 from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
+from scoring.drawn_cells import CellDraw
 from scoring.droplets import MIN_COUNTS, droplet_kinds, is_described, looks_unfiltered, low_counts
 from scoring.embedding import DrawnCells, embed
 from scoring.filters import FilterAccumulator, filter_sentences
+from scoring.gene_table import GeneSources, called_node, explain_calls
 from scoring.label_counts import LabelCounts
-from scoring.report import ReportContent, render_report
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.truth import true_burden
@@ -51,8 +55,38 @@ logger = logging.getLogger(__name__)
 LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
 """Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
 
-FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "filters.csv", "report.html", "run.json")
+FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "filters.csv", "genes.csv", "report.html", "run.json")
 """What a prediction writes; run.json last."""
+
+REPORT = "report.html"
+"""The file that can be left out."""
+
+_UNKNOWN_STEPS = 8
+"""Times as many points on a path from a cell of which nothing is known: most of it is gone through at its beginning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig:
+    """Which genes drove the calls, by integrated gradients on a few cells of each call."""
+
+    n_cells: int = 32
+    """Most cells of a call that are explained, 0 to 256; 0 leaves the explanation out."""
+    n_genes: int = 20
+    """Most genes that are listed for a call."""
+    n_steps: int = 8
+    """Points at which the gradient is taken for each cell; eight times as many against the unknown."""
+    baseline: Literal["cells", "unknown"] = "cells"
+    """What calls are explained against: cells called otherwise, or a cell of which no gene is known."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.n_cells <= 256 or min(self.n_genes, self.n_steps) < 1:
+            raise UsageError(
+                "an explanation takes 0 to 256 cells, and at least one gene and step",
+                got=str(self),
+                where="explain",
+                fix="Correct the value.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +115,10 @@ class PredictConfig:
     """Cells per block; results do not depend on it."""
     burden: BurdenConfig = field(default_factory=BurdenConfig)
     """The interval of the burden."""
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
+    """Which genes drove the calls."""
+    report: bool = True
+    """Whether to draw report.html; off, only tables and the annotated file are written, sooner."""
     overwrite: bool = False
     """Whether results of an earlier run, in the folder or in the input, are replaced."""
 
@@ -103,7 +141,8 @@ def predict(config: PredictConfig) -> list[Path]:
     NeutrostageError
         If bundle, input or output folder do not allow a right result; nothing is written then.
     """
-    claim_files(config.output, FILES, overwrite=config.overwrite)
+    names = tuple(name for name in FILES if config.report or name != REPORT)
+    claim_files(config.output, names, overwrite=config.overwrite)
     bundle = load_bundle(config.bundle)
     with collected_warnings() as warned, open_store(config.input, layer=config.layer) as store:
         run = Run(bundle, store, config)
@@ -111,8 +150,10 @@ def predict(config: PredictConfig) -> list[Path]:
         with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
             draft = Path(scratch)
             run.write(draft)
-            write_report(run, draft, warned.lines())
-            return move_into_place(draft, config.output, FILES)
+            if config.report:
+                write_report(run, draft, warned.lines())
+            write_run(run, draft, warned.lines())
+            return move_into_place(draft, config.output, names)
 
 
 class Block(NamedTuple):
@@ -162,6 +203,7 @@ class Run:
         self.filters = FilterAccumulator(n_samples, self.ontology)
         self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
         self.drawn = DrawnCells(config.burden.seed)
+        self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
 
     def _is_unfiltered(self) -> bool:
         """Return whether the file holds all droplets, and say so."""
@@ -197,11 +239,12 @@ class Run:
             self.labels.update(sample, calls)
             self.filters.update(sample, n_genes, calls.cell_type)
             self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
+            self.explainer.update(start, batch, calls)
             table = self._cell_rows(start, library_size, n_genes, novelty, calls)
             yield Block(start, latent, probabilities, name_calls(calls, self.ontology), table)
 
     def write(self, folder: Path) -> None:
-        """Write annotated.h5ad, cells.parquet, samples.csv and filters.csv."""
+        """Write annotated.h5ad, cells.parquet, samples.csv, filters.csv and genes.csv."""
         obsm = {LATENT: self.bundle.config.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
         target = folder / "annotated.h5ad"
         with (
@@ -223,6 +266,8 @@ class Run:
             logger.info("%d of %d barcodes have low counts and were not called", n_low, self.store.n_cells)
         if sentences := filter_sentences(self.lost_by_filters, self.ontology):
             logger.info(" ".join(sentences))
+        self.genes = self.explainer.genes()
+        write_genes(self.genes, folder / "genes.csv")
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""
@@ -287,9 +332,49 @@ class Run:
         )
 
 
+class Explainer:
+    """Keeps a few cells of each call as blocks pass, and says afterwards which genes drove the calls."""
+
+    def __init__(
+        self, bundle: Bundle, predictor: Predictor, coverage: Coverage, sample_ids: list[str], config: PredictConfig
+    ) -> None:
+        self.predictor, self.config, self.seed = predictor, config.explain, config.burden.seed
+        self.draw = CellDraw(bundle.ontology, len(sample_ids), config.explain.n_cells, self.seed)
+        self.kept = KeptCells()
+        unknown = bundle.network.encoder.gene_mean.cpu().double().numpy()
+        self.sources = GeneSources(
+            ontology=bundle.ontology,
+            vocabulary=bundle.vocabulary,
+            sample_ids=sample_ids,
+            present=coverage.match.present,
+            expression=self.kept.expression,
+            unknown=unknown if self.config.baseline == "unknown" else None,
+            attribute=self._attribute,
+        )
+
+    def update(self, start: int, batch: CellBatch, calls: CellCalls) -> None:
+        """Keep the cells of a block that are drawn."""
+        self.kept.add(batch, self.draw.update(start, calls, batch.sample.cpu().numpy()))
+        self.kept.forget_all_but(self.draw.rows())
+
+    def genes(self, nodes: Sequence[int] | None = None) -> pd.DataFrame:
+        """Return genes.csv, once all blocks have passed; of some types and states only, or of all."""
+        return explain_calls(self.draw, self.sources, n_genes=self.config.n_genes, seed=self.seed, nodes=nodes)
+
+    def _attribute(self, node: int, given: int | None, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        predictor, n_steps = self.predictor, self.config.n_steps * (1 if len(others) else _UNKNOWN_STEPS)
+        baseline = self.kept.cells(others, predictor.device) if len(others) else None
+        score = log_probability(predictor.tree, predictor.temperatures, node, given)
+        cells = self.kept.cells(rows, predictor.device)
+        found = integrated_gradients(predictor.network, cells, baseline, score, n_steps)
+        return found.genes.double().mean(dim=0).cpu().numpy()
+
+
 def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
-    """Write report.html and run.json."""
-    simulated, provenance = "simulated" in run.store.obs_columns, describe_run(run)
+    """Write report.html."""
+    from scoring.report import ReportContent, render_report  # takes seconds to import: only where a report is drawn
+
+    simulated = "simulated" in run.store.obs_columns
     report = render_report(
         ReportContent(
             title=run.store.name,
@@ -305,19 +390,23 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             rules=run.bundle.rules,
             checks=run.bundle.checks,
             labels=run.labels.rows(),
+            genes=run.genes,
             coverage=run.coverage.words,
             warnings=warnings,
-            provenance=flat_options(provenance),
+            provenance=flat_options(describe_run(run)),
             filters=run.lost_by_filters,
             min_counts=run.config.min_counts,
             unfiltered=run.unfiltered,
             truth=simulated_truth(run) if simulated else None,
         )
     )
-    (folder / "report.html").write_text(report, encoding="utf-8")
-    content = provenance | {"simulated": simulated, "unfiltered": run.unfiltered, "warnings": warnings}
-    content |= {"genes": dict(run.coverage.words)}
-    (folder / "run.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    (folder / REPORT).write_text(report, encoding="utf-8")
+
+
+def write_run(run: Run, folder: Path, warnings: list[str]) -> None:
+    """Write run.json."""
+    about = {"simulated": "simulated" in run.store.obs_columns, "genes": dict(run.coverage.words), "warnings": warnings}
+    (folder / "run.json").write_text(json.dumps(describe_run(run) | about, indent=1), encoding="utf-8")
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -395,6 +484,53 @@ def annotate(
             adata.obs[name] = joined([block.columns[name] for block in blocks])
         adata.uns["neutrostage"] = run.uns()
         return run.sample_table()
+
+
+def explain(
+    adata: AnnData,
+    bundle: str | Path,
+    cell_type: str | None = None,
+    *,
+    layer: str = "auto",
+    sample_column: str = "auto",
+    config: ExplainConfig | None = None,
+) -> pd.DataFrame:
+    """Return the genes that drove the calls of an AnnData, for notebooks; the object itself is not changed.
+
+    Parameters
+    ----------
+    adata, bundle, layer, sample_column
+        As for `annotate`.
+    cell_type
+        Name, synonym or id of a type (level 2) or of a neutrophil state; None = all of them.
+    config
+        How many cells, genes and steps; None = as predict.py.
+
+    Returns
+    -------
+    DataFrame
+        The rows of genes.csv (see docs/data.md), none where fewer than 10 cells were called so.
+
+    Raises
+    ------
+    NeutrostageError
+        As predict.py, and if `cell_type` is nothing that cells are called.
+    """
+    options = PredictConfig(
+        input=Path("AnnData"),
+        bundle=Path(bundle),
+        output=Path(),
+        layer=layer,
+        sample_column=sample_column,
+        explain=config or ExplainConfig(),
+    )
+    loaded = load_bundle(options.bundle)
+    nodes = None if cell_type is None else [called_node(loaded.ontology, cell_type)]
+    with open_anndata(adata, layer=layer) as store:
+        run = Run(loaded, store, options)
+        for _ in run.blocks():
+            pass
+        return run.explainer.genes(nodes)
 
 
 def main() -> None:

@@ -181,3 +181,37 @@ def read_samples(path: Path) -> pd.DataFrame:
     header = pd.read_csv(path, nrows=0).columns
     texts = {column.name: "string" for column in SAMPLE_COLUMNS if column.dtype == "string"}
     return pd.read_csv(path, dtype={name: dtype for name, dtype in texts.items() if name in header})
+
+
+GENE_COLUMNS = (
+    Column("cell_type_id", "string", "node id", "type or neutrophil state that was called, as in the label tree"),
+    Column("cell_type", "string", "-", "its name"),
+    Column("level", "int64", "-", "its level in the label tree"),
+    Column("sample_id", "string", "-", "sample whose neutrophils were explained; blank = cells of all samples"),
+    Column("n_cells", "int64", "cells", "cells so called that were drawn and explained"),
+    Column("rank", "int64", "-", "place of the gene among those that speak for the call, from 1"),
+    Column("gene", "string", "symbol", "gene, as the bundle names it"),
+    Column("attribution", "float64", "nats", "what the gene adds to the log probability of the call, mean over cells"),
+    Column("linear", "float64", "-", "what it adds to the score of a linear method, 0 = not so called, 1 = so called"),
+    Column("linear_rank", "Int64", "-", "place of the gene by that value among all measured genes; blank without it"),
+    Column("mean_expression", "float64", "log1p(CP10k)", "mean over the explained cells"),
+    Column("mean_expression_elsewhere", "float64", "log1p(CP10k)", "mean over cells of the file called otherwise"),
+    Column("is_marker", "bool", "-", "whether the label tree lists it as a marker of the call"),
+    Column(
+        "rank_correlation", "float64", "-", "Spearman's, attribution with linear, over the 100 genes furthest from 0"
+    ),
+)
+"""Columns of genes.csv: for each call the genes that drove it, and a linear method beside the network."""
+
+
+def write_genes(frame: pd.DataFrame, path: Path) -> None:
+    """Write genes.csv: UTF-8, six significant digits, blanks for what is not known."""
+    check_columns(frame, GENE_COLUMNS)
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read_genes(path: Path) -> pd.DataFrame:
+    """Read a genes.csv; names stay text even where they look like numbers, and "NA" is a name."""
+    texts = [column.name for column in GENE_COLUMNS if column.dtype == "string"]
+    types = {column.name: column.dtype for column in GENE_COLUMNS}
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={n: [""] for n in types if n not in texts})

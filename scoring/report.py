@@ -29,6 +29,7 @@ from scoring.burden import BurdenConfig
 from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
 from scoring.filters import filter_sentences, filters_by_type
+from scoring.gene_figure import gene_figures
 from scoring.headline import burden_headline, stage_headline
 from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
@@ -77,6 +78,8 @@ class ReportContent:
         filters.csv as a table; None leaves the section out.
     min_counts, unfiltered
         Least UMI of a barcode that is called, and whether the file holds all droplets.
+    genes
+        genes.csv as a table; None or no rows where no call was explained.
     """
 
     title: str
@@ -99,6 +102,7 @@ class ReportContent:
     filters: pd.DataFrame | None = None
     min_counts: int = MIN_COUNTS
     unfiltered: bool = False
+    genes: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -169,7 +173,7 @@ def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataF
         figures["reliability"] = reliability_figure(content.checks["reliability"])
     if state_columns(ontology):
         figures["states"] = state_figure(samples, ontology)
-    return figures
+    return figures | gene_figures(content.genes, content.samples, ontology)
 
 
 def _truth_in_order(truth: pd.DataFrame | None, samples: pd.DataFrame) -> pd.DataFrame | None:

@@ -17,10 +17,11 @@ from scipy import sparse
 import predict
 import train
 from datamodules.simulate import SimulationConfig, simulate
+from model.attribution import integrated_gradients
 from model.bundle import load_bundle
 from schema.command import parse_config, run_command
-from schema.errors import InputError, OutputError
-from schema.predictions import CELL_COLUMNS, read_samples, sample_columns
+from schema.errors import InputError, OutputError, UsageError
+from schema.predictions import CELL_COLUMNS, GENE_COLUMNS, read_genes, read_samples, sample_columns
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
@@ -63,6 +64,14 @@ def command(monkeypatch, capsys, module, *arguments):
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
     code = run_command(f"{module.__name__}.py", module.main)
     return code, capsys.readouterr().err
+
+
+def test_without_a_report_the_tables_are_the_same(cohort, run, predictions, tmp_path):
+    paths = predict.predict(predict_config(cohort[1], run, tmp_path / "out", "--report", "false"))
+    assert [path.name for path in paths] == [name for name in predict.FILES if name != "report.html"]
+    for name in ("samples.csv", "filters.csv", "genes.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (predictions / name).read_bytes()
+    assert pq.read_table(tmp_path / "out/cells.parquet").equals(pq.read_table(predictions / "cells.parquet"))
 
 
 def test_a_run_folder_tells_how_it_was_made(run, cohort):
@@ -161,12 +170,16 @@ def test_results_do_not_depend_on_how_rows_are_cut(cohort, run, predictions, tmp
     predict.predict(predict_config(cohort[1], run, tmp_path / "out", "--batch_size", "53"))
     again, first = read_samples(tmp_path / "out/samples.csv"), read_samples(predictions / "samples.csv")
     pd.testing.assert_frame_equal(again, first, rtol=1e-4)
+    again, first = read_genes(tmp_path / "out/genes.csv"), read_genes(predictions / "genes.csv")
+    pd.testing.assert_frame_equal(again, first, rtol=1e-3)
 
 
 def test_the_same_command_gives_the_same_bytes(cohort, run, predictions, tmp_path):
     predict.predict(predict_config(cohort[1], run, tmp_path / "out"))
     for name in ("samples.csv", "cells.parquet"):
         assert (tmp_path / "out" / name).read_bytes() == (predictions / name).read_bytes()
+    again, first = read_genes(tmp_path / "out/genes.csv"), read_genes(predictions / "genes.csv")
+    pd.testing.assert_frame_equal(again, first, rtol=1e-5)  # of float32 gradients, to the sixth digit
 
 
 def test_counts_in_another_place_or_format_give_the_same_calls(cohort, run, predictions, tmp_path):
@@ -195,6 +208,96 @@ def test_annotate_gives_a_notebook_what_the_script_writes(cohort, run, predictio
     np.testing.assert_array_equal(adata.obsm["X_neutrostage"], written.obsm["X_neutrostage"])
     first = read_samples(predictions / "samples.csv")
     np.testing.assert_allclose(samples["burden_percent"], first["burden_percent"], rtol=1e-5)
+
+
+def test_genes_behind_the_calls_hold_to_their_contract(run, predictions):
+    genes, cells = read_genes(predictions / "genes.csv"), pq.read_table(predictions / "cells.parquet").to_pandas()
+    assert [(name, str(dtype)) for name, dtype in genes.dtypes.items()] == [(c.name, c.dtype) for c in GENE_COLUMNS]
+    called = cells["predicted_cell_type"].value_counts()
+    explained = genes[(genes["level"] == 2) & (genes["sample_id"] == "")].groupby("cell_type")["n_cells"].first()
+    assert explained.to_dict() == called[called >= 10].clip(upper=32).drop("no counts", errors="ignore").to_dict()
+    assert set(genes["gene"]) <= set(load_bundle(run / "bundle").vocabulary.symbols)
+    assert set(genes["sample_id"]) <= {"", *cells["sample_id"]}
+    for _, group in genes.groupby(["cell_type_id", "sample_id"]):
+        assert group["rank"].tolist() == list(range(1, len(group) + 1))
+        assert (np.diff(group["attribution"]) <= 0).all()
+        assert (group["attribution"] > 0).all()
+
+
+def test_the_first_genes_of_simulated_types_are_their_markers(predictions):
+    genes = read_genes(predictions / "genes.csv")
+    first = genes[(genes["rank"] <= 5) & (genes["level"] == 2) & (genes["sample_id"] == "") & (genes["n_cells"] >= 30)]
+    share = first.groupby("cell_type_id")["is_marker"].mean()
+    assert len(share) >= 5
+    assert share.mean() > 0.4  # of 700 genes about 7 are markers of a type
+
+
+def test_explain_gives_a_notebook_the_rows_of_the_script(cohort, run, predictions):
+    adata, written = ad.read_h5ad(cohort[1]), read_genes(predictions / "genes.csv")
+    pd.testing.assert_frame_equal(predict.explain(adata, run / "bundle"), written, rtol=1e-4)
+    found = predict.explain(adata, run / "bundle", "fibroblasts")
+    pd.testing.assert_frame_equal(
+        found, written[written["cell_type"] == "fibroblast"].reset_index(drop=True), rtol=1e-4
+    )
+    assert "predicted_cell_type" not in adata.obs
+    few = predict.explain(adata, run / "bundle", "fibroblast", config=predict.ExplainConfig(n_cells=12, n_genes=3))
+    assert (len(few), set(few["n_cells"])) == (3, {12})
+
+
+def test_without_explanation_there_are_no_rows_and_all_else_is_the_same(cohort, run, predictions, tmp_path):
+    predict.predict(predict_config(cohort[1], run, tmp_path / "out", "--explain.n_cells", "0"))
+    assert len(read_genes(tmp_path / "out/genes.csv")) == 0
+    assert "No call was explained in this run." in (tmp_path / "out/report.html").read_text()
+    assert (tmp_path / "out/samples.csv").read_bytes() == (predictions / "samples.csv").read_bytes()
+
+
+def test_a_gene_that_a_file_lacks_explains_nothing(cohort, run, predictions, tmp_path):
+    adata = ad.read_h5ad(cohort[1])
+    gone = read_genes(predictions / "genes.csv")["gene"].unique()[::3]
+    adata[:, ~adata.var_names.isin(gone)].copy().write_h5ad(tmp_path / "fewer.h5ad")
+    arguments = ["--explain.baseline", "unknown", "--explain.n_genes", "700"]
+    predict.predict(predict_config(tmp_path / "fewer.h5ad", run, tmp_path / "out", *arguments))
+    found = read_genes(tmp_path / "out/genes.csv")
+    assert len(found) > 1000
+    assert not set(found["gene"]) & set(gone)
+
+
+@pytest.mark.parametrize(("baseline", "allowed"), [("cells", 0.1), ("unknown", 0.02)])
+def test_attributions_of_a_trained_network_add_up(cohort, run, monkeypatch, baseline, allowed):
+    """Beside what the network itself says of the same cells, mean over those of each call."""
+    found = []
+
+    def noted(*arguments):
+        found.append(integrated_gradients(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(predict, "integrated_gradients", noted)
+    predict.explain(ad.read_h5ad(cohort[1]), run / "bundle", config=predict.ExplainConfig(baseline=baseline))
+    gap = [abs(float(part.genes.sum(dim=1).mean() - part.gain.mean())) for part in found]
+    gain = [abs(float(part.gain.mean())) for part in found]
+    assert len(found) > 5
+    assert np.median(gain) > 0.5
+    assert sum(gap) < allowed * sum(gain)
+
+
+def test_what_is_kept_of_the_cells_has_a_bound(cohort, run, monkeypatch):
+    most = []
+
+    def noted(explainer, *block):
+        update(explainer, *block)
+        most.append((explainer.kept.n_cells, len(explainer.draw.rows()), len(explainer.draw.groups())))
+
+    update = predict.Explainer.update
+    monkeypatch.setattr(predict.Explainer, "update", noted)
+    predict.explain(ad.read_h5ad(cohort[1]), run / "bundle", "B cell", config=predict.ExplainConfig(n_cells=10))
+    assert all(kept <= 2 * drawn <= 2 * 10 * groups for kept, drawn, groups in most)
+
+
+def test_explaining_what_nothing_is_called_is_a_usage_error(cohort, run):
+    with pytest.raises(UsageError, match="neutrophil state"):
+        predict.explain(ad.read_h5ad(cohort[1]), run / "bundle", "myeloid cell")
+    with pytest.raises(UsageError, match="0 to 256 cells"):
+        predict.ExplainConfig(n_cells=257)
 
 
 def test_a_cell_without_counts_is_kept_and_not_called(cohort, run, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from schema.predictions import GENE_COLUMNS
 from schema.stages import StageScale
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.report import ReportContent
@@ -117,3 +118,24 @@ def make_content(make_samples, ontology, scale):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_genes(ontology):
+    """Return a function that makes up genes.csv for some calls: ten genes each, and of a sample for neutrophils."""
+
+    def make(calls):
+        rows = []
+        for call in calls:
+            node = ontology.nodes[ontology.index_by_id[call]]
+            rows += [_gene(node, "", rank, f"Gene {rank} of {call}") for rank in range(1, 11)]
+            if call == "NEUT":
+                rows.append(_gene(node, "a", 1, "Gene of a sample"))
+        return pd.DataFrame(rows).astype({column.name: column.dtype for column in GENE_COLUMNS})
+
+    return make
+
+
+def _gene(node, sample, rank, symbol):
+    values = (node.id, node.name, node.level, sample, 40, rank, symbol, 1 / rank, 0.1 / rank, rank, 3 - rank / 5, 1.5)
+    return dict(zip([column.name for column in GENE_COLUMNS], (*values, rank % 2 == 1, 0.5), strict=True))

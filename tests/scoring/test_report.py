@@ -101,7 +101,7 @@ def test_sections_stand_in_the_order_in_which_they_are_read(eight):
     sections = re.findall(r'<section id="(\w+)"', eight)
     assert sections == [
         *("samples", "burden", "composition", "stage", "cells", "states"),
-        *("labels", "coverage", "flags", "methods", "provenance"),
+        *("why", "labels", "coverage", "flags", "methods", "provenance"),
     ]
 
 
@@ -191,6 +191,7 @@ def test_a_bundle_without_stages_and_a_run_without_picture(make_content):
     assert "This bundle predicts no stage." in text
     assert "No map of cells was drawn" in text
     assert "No warning holds for the whole run." in text
+    assert "No call was explained in this run." in text
     assert re.findall(r"Figure (\d)</span>", html) == list("123")
 
 
@@ -216,6 +217,42 @@ def test_order_is_stage_then_burden_and_blanks_last(make_samples, scale):
     samples["burden_percent"] = [1.0, float("nan"), 9.0, 0.5]
     assert order_samples(samples, scale)["sample_id"].tolist() == ["c", "b", "a", "d"]
     assert order_samples(samples, None)["sample_id"].tolist() == ["d", "a", "c", "b"]
+
+
+def test_the_genes_behind_the_calls_are_shown_with_their_markers(make_content, make_genes):
+    html = render_report(make_content(["a", "b"], n_cells=20, genes=make_genes(["NEUT", "MAC", "N_ANG"])))
+    page = Page(html)
+    assert re.findall(r"Figure (\d)</span>", html) == list("1234567")
+    assert page.tags.count("figure") == page.texts.count("simulated") == 7
+    assert page.texts.count("How to read it:") == 7
+    for words in ("Gene 1 of NEUT", "Gene 8 of MAC", "Gene 1 of N_ANG", "40 cells; rank correlation 0.50"):
+        assert words in page.texts, words
+    assert "Gene 9 of NEUT" not in page.texts
+    assert "Gene of a sample" not in page.texts
+
+
+def test_without_states_or_types_the_other_figure_stands_alone(make_content, make_genes):
+    for calls, title in ((["NEUT"], "Genes behind the cell types"), (["N_ANG"], "Genes behind the neutrophil states")):
+        text = " ".join(Page(render_report(make_content(["a"], n_cells=20, genes=make_genes(calls)))).texts)
+        assert title in text
+        assert text.count("Genes behind the") == 1
+
+
+def test_hostile_names_of_genes_are_text(make_content, make_genes):
+    genes = make_genes(["NEUT", "N_ANG"])
+    genes["gene"] = [HOSTILE[i % len(HOSTILE)] for i in range(len(genes))]
+    genes["cell_type"] = HOSTILE[5]
+    html = render_report(make_content(["a"], n_cells=20, genes=genes))
+    page = Page(html)
+    assert_nothing_runs_and_nothing_is_fetched(page)
+    assert "49" not in [text.strip() for text in page.texts]
+    assert not set(html) & {"\x00", "\u202e"}
+    assert {"$x^2$ \\frac", "</svg></style><iframe src=//evil>"} <= set(page.texts)
+
+
+def test_a_table_of_genes_off_the_contract_is_refused(make_content, make_genes):
+    with pytest.raises(ValueError, match="Expected column 6"):
+        render_report(make_content(["a"], n_cells=20, genes=make_genes(["NEUT"]).drop(columns="gene")))
 
 
 def test_a_table_off_the_contract_is_refused(make_content):

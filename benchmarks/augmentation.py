@@ -53,7 +53,9 @@ def settings() -> dict[str, AugmentationConfig]:
     off = {name: 0.0 for piece in PIECES.values() for name in piece}
     together = {name: value for piece in PIECES.values() for name, value in piece.items()}
     unmixed = together | {"mixing_share": 0.0}
-    chosen = {NONE: {}} | PIECES | {ALL: together, ALL_BUT_MIXING: unmixed, HIDDEN: unmixed}
+    chosen: dict[str, dict[str, float]] = (
+        {NONE: {}} | PIECES | {ALL: together, ALL_BUT_MIXING: unmixed, HIDDEN: unmixed}
+    )
     return {name: AugmentationConfig(**(off | shares)) for name, shares in chosen.items()}
 
 

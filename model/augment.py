@@ -40,7 +40,7 @@ class AugmentationConfig:
     """Fewest UMI expected in such a droplet."""
     ambient_max: float = 200.0
     """Most UMI expected in such a droplet."""
-    mixing_share: float = 0.0
+    mixing_share: float = 0.1
     """Share of cells that get ambient RNA of their sample."""
     mixing_max: float = 0.2
     """Largest share of their counts that is then ambient, 0 to below 1."""

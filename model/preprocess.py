@@ -128,14 +128,8 @@ def _parts(batch: CellBatch) -> Iterator[tuple[int, CellBatch]]:
 
 
 def _zeros(size: int, device: torch.device) -> Tensor:
-    """Return zeros `[size]`; on a CPU as numpy takes them from the system, in large pages and already zero.
-
-    They begin at a multiple of 64 bytes, as torch's own memory does: products of matrices may sum in another order
-    where they do not, and a training would not come out the same again.
-    """
+    """Return zeros `[size]`; on a CPU as numpy takes them from the system, in large pages and already zero."""
     if device.type == "cpu":
-        room = np.zeros(size + 15, dtype=np.float32)
-        start = -room.ctypes.data % 64 // 4
-        return torch.from_numpy(room[start : start + size])
+        return torch.from_numpy(np.zeros(size, dtype=np.float32))
     has_autocast = torch.is_autocast_enabled(device.type)
     return torch.zeros(size, dtype=torch.get_autocast_dtype(device.type) if has_autocast else None, device=device)

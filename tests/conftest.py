@@ -11,6 +11,7 @@ from schema.batch import LARGE, CellBatch
 from schema.labels import CellOntology
 
 ROOT = Path(__file__).resolve().parent.parent
+N_THREADS = torch.get_num_threads()
 
 
 def pytest_collection_modifyitems(items):
@@ -25,6 +26,12 @@ def pytest_collection_modifyitems(items):
 
 def real_data_folder():
     return Path(os.environ.get("NEUTROSTAGE_REAL_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    """Compute with as many threads as at first: numba sets its own number for all, and sums can depend on it."""
+    torch.set_num_threads(N_THREADS)
 
 
 @pytest.fixture

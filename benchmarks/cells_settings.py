@@ -1,0 +1,234 @@
+"""What is asked of every method: which cells train, which are tested, and what is resampled for the intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata as ad
+
+from benchmarks.cells_cohort import Cohort, CohortConfig
+from benchmarks.joint import shown_genes, training_cells
+from benchmarks.measure import ROOT
+from benchmarks.real_human import write_as_mouse
+from benchmarks.real_mice import NETWORK, TRAINING_SETS, mouse_folds, training_on, write_test_cells
+from benchmarks.runs import Training, floor_seeds
+from benchmarks.studies import NOT_LABELLED, OTHER_MOUSE, ZILIONIS_HUMAN, ZILIONIS_MOUSE, write_copies
+from schema.labels import TYPE_LEVEL, CellOntology
+from schema.orthologs import load_orthologs
+
+METHODS = (NETWORK, "majority", "logistic", "pca_logistic", "mlp", "celltypist", "scanvi")
+WITHOUT_SCANVI = METHODS[:-1]
+LEFT_OUT = ("NEUT", "MAL", "ENDO_L", "PERI", "MAC", "T_REG", "PLASMA", "ERY")
+"""Types that are unknown in turn: every lineage, common and rare, some with near relatives that stay known."""
+SIMULATED_CONFIG = "configs/experiment/cells_benchmark.yaml"
+ZILIONIS_TREE = ROOT / "configs" / "ontology_zilionis.yaml"
+MICE = (ZILIONIS_MOUSE, *OTHER_MOUSE)
+DONORS, STUDY, UNKNOWN, FOLDS, STUDIES, HUMAN = "donors", "study", "left_out", "mice", "studies", "human"
+PARTS = (DONORS, STUDY, UNKNOWN, FOLDS, STUDIES, HUMAN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One training and one test of every method.
+
+    Attributes
+    ----------
+    part, name, seed
+        The question, which case of it, and the seed.
+    training
+        What methods learn from.
+    test, floor_test
+        Cells that are predicted; floors read them under the gene names of the training cells.
+    group, stratum
+        Columns of obs: what is resampled for intervals, and within what.
+    tree
+        Label tree; None = the project's own.
+    methods
+        Methods that run.
+    """
+
+    part: str
+    name: str
+    seed: int
+    training: Training
+    test: Path
+    floor_test: Path
+    group: str = "donor_id"
+    stratum: str = "study"
+    tree: Path | None = ZILIONIS_TREE
+    methods: tuple[str, ...] = METHODS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Sizes of a run.
+
+    Attributes
+    ----------
+    work
+        Folder of files and results.
+    data
+        Folder of real data.
+    seeds
+        Seeds of cohorts and methods.
+    cohort
+        Sizes of the simulated cohorts.
+    quick
+        Whether each part takes only its first case, and the network one epoch.
+    """
+
+    work: Path
+    data: Path
+    seeds: Sequence[int]
+    cohort: CohortConfig
+    quick: bool = False
+
+    def cohort_of(self, seed: int) -> Cohort:
+        """Return the cohort of a seed."""
+        return Cohort(self.cohort, seed, self.work)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Types that are unknown in turn."""
+        return LEFT_OUT[:1] if self.quick else LEFT_OUT
+
+    @property
+    def cells(self) -> Path:
+        """Folder of the real files."""
+        return self.work / "real"
+
+    def chosen(self, settings: Sequence[Setting]) -> list[Setting]:
+        """Return the settings of a part that are run."""
+        return list(settings[:1] if self.quick else settings)
+
+
+def donors(plan: Plan) -> list[Setting]:
+    """Return the cohorts with mice of both studies held out."""
+    return [_simulated(plan, DONORS, "both studies", seed) for seed in plan.seeds]
+
+
+def study(plan: Plan) -> list[Setting]:
+    """Return the cohorts with the second study held out, which no training mouse is of."""
+    return [_simulated(plan, STUDY, "second study", seed) for seed in plan.seeds]
+
+
+def left_out(plan: Plan) -> list[Setting]:
+    """Return the cohorts without the training cells of one type, seeds taking turns over the types."""
+    seeds = [plan.seeds[i % len(plan.seeds)] for i in range(len(plan.left_out))]
+    return [_simulated(plan, UNKNOWN, type_id, seed) for type_id, seed in zip(plan.left_out, seeds, strict=True)]
+
+
+def folds(plan: Plan) -> list[Setting]:
+    """Return the four folds of the mice of Zilionis 2019, trained on two mice and tested on two."""
+    source, settings = plan.cells / f"{ZILIONIS_MOUSE.name}.h5ad", []
+    for fold in mouse_folds():
+        test = plan.cells / f"{fold.name}.h5ad"
+        for seed in plan.seeds:
+            training = training_on(TRAINING_SETS[0], {ZILIONIS_MOUSE.name: source}, fold.test_donors, seed)
+            settings.append(_real(plan, FOLDS, fold.name, training, test, group="sample_id", stratum="donor_id"))
+    return plan.chosen(settings)
+
+
+def studies(plan: Plan) -> list[Setting]:
+    """Return each labelled mouse study held out in turn, labels no finer than types."""
+    files, settings = {s.name: plan.cells / f"types_{s.name}.h5ad" for s in MICE}, []
+    for held_out in MICE:
+        for seed in plan.seeds:
+            others = tuple(path for name, path in files.items() if name != held_out.name)
+            training = Training(files=others, max_epochs=8, batch_size=128, seed=seed)
+            settings.append(_real(plan, STUDIES, held_out.name, training, files[held_out.name], group="sample_id"))
+    return plan.chosen(settings)
+
+
+def human(plan: Plan) -> list[Setting]:
+    """Return all labelled mouse cells as training, and human lung tumours as test, through the symbol rule."""
+    files = {s.name: plan.cells / f"{s.name}.h5ad" for s in (*MICE, ZILIONIS_HUMAN)}
+    test, renamed = files[ZILIONIS_HUMAN.name], plan.cells / "zilionis_human_as_mouse.h5ad"
+    trained = [training_on(TRAINING_SETS[-1], files, (), seed) for seed in plan.seeds]
+    return plan.chosen([_real(plan, HUMAN, ZILIONIS_HUMAN.name, one, test, renamed) for one in trained])
+
+
+SETTINGS: dict[str, Callable[[Plan], list[Setting]]] = dict(
+    zip(PARTS, (donors, study, left_out, folds, studies, human), strict=True)
+)
+
+
+def make_files(plan: Plan, parts: Sequence[str]) -> None:
+    """Make the files of some parts where they are not there."""
+    for seed in plan.seeds if {DONORS, STUDY, UNKNOWN} & set(parts) else ():
+        plan.cohort_of(seed).make([s.name for s in left_out(plan) if s.seed == seed] if UNKNOWN in parts else ())
+    if {FOLDS, STUDIES, HUMAN} & set(parts) and not (plan.cells / "zilionis_human_as_mouse.h5ad").exists():
+        _make_real(plan)
+
+
+def _make_real(plan: Plan) -> None:
+    files = write_copies((*MICE, ZILIONIS_HUMAN), plan.data, plan.cells)
+    for fold in mouse_folds():
+        write_test_cells(files[ZILIONIS_MOUSE.name], fold.test_donors, plan.cells / f"{fold.name}.h5ad")
+    ontology = CellOntology.load(ZILIONIS_TREE)
+    for one in MICE:
+        no_finer_than_types(ad.read_h5ad(files[one.name]), ontology).write_h5ad(plan.cells / f"types_{one.name}.h5ad")
+    genes = shown_genes(training_cells([files[one.name] for one in MICE], ()), 1)
+    last = plan.cells / "zilionis_human_as_mouse.h5ad"
+    write_as_mouse(files[ZILIONIS_HUMAN.name], genes, load_orthologs(None), last)
+
+
+def no_finer_than_types(cells: ad.AnnData, ontology: CellOntology) -> ad.AnnData:
+    """Return cells whose labels below the level of types are replaced by the type."""
+    at_type = ontology.ancestor_at(TYPE_LEVEL)
+
+    def type_of(label: str) -> str:
+        if label == NOT_LABELLED or at_type[ontology.index_by_id[label]] < 0:
+            return label
+        return ontology.nodes[at_type[ontology.index_by_id[label]]].id
+
+    cells.obs["cell_type"] = [type_of(label) for label in cells.obs["cell_type"].astype(str)]
+    return cells
+
+
+def _simulated(plan: Plan, part: str, name: str, seed: int) -> Setting:
+    cohort = plan.cohort_of(seed)
+    files = {DONORS: cohort.training, STUDY: cohort.first_study}
+    test = cohort.second_study if part == STUDY else cohort.held_out
+    return Setting(
+        part=part,
+        name=name,
+        seed=seed,
+        training=Training(
+            files=(files.get(part, cohort.without(name)),),
+            seed=seed,
+            config=SIMULATED_CONFIG,
+            max_epochs=2 if plan.quick else None,
+        ),
+        test=test,
+        floor_test=test,
+        tree=None,
+        methods=WITHOUT_SCANVI if part == UNKNOWN else METHODS,
+    )
+
+
+def _real(
+    plan: Plan,
+    part: str,
+    name: str,
+    training: Training,
+    test: Path,
+    floor_test: Path | None = None,
+    *,
+    group: str = "donor_id",
+    stratum: str = "study",
+) -> Setting:
+    first = plan.seeds[:1]
+    return Setting(
+        part=part,
+        name=name,
+        seed=training.seed,
+        training=training,
+        test=test,
+        floor_test=floor_test or test,
+        group=group,
+        stratum=stratum,
+        methods=tuple(m for m in METHODS if training.seed in floor_seeds(m, plan.seeds) or training.seed in first),
+    )

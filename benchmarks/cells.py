@@ -21,6 +21,7 @@ from benchmarks.cells_methods import Answer, Methods
 from benchmarks.cells_page import page
 from benchmarks.cells_scores import by_case, joined, row, strangers
 from benchmarks.cells_settings import (
+    DONORS,
     FOLDS,
     METHODS,
     PARTS,
@@ -38,9 +39,10 @@ from benchmarks.measure import ROOT, commit, hardware
 from schema.labels import CellOntology
 
 QUICK_COHORT = CohortConfig(n_mice=2, n_held_out_mice=1, n_cells=60, n_genes=800)
-SIZES, QUICK_SIZES = (20_000, 100_000), (1_000, 4_000)
+SIZES, QUICK_SIZES = (20_000, 100_000), (2_000,)
 """Cells of the files on which whole commands are timed."""
 SPEED = "speed"
+ALL_PARTS, QUICK_PARTS = (*PARTS, SPEED), (DONORS, UNKNOWN, FOLDS, SPEED)
 
 
 @dataclass
@@ -67,7 +69,7 @@ def answer_all(plan: Plan, methods: Methods, parts: Sequence[str], found: Found)
 def _answer(setting: Setting, method: str, methods: Methods, found: Found, *, may_run: bool) -> None:
     if method not in setting.methods:
         if setting.part == UNKNOWN:
-            found.not_run[setting.part, method] = "left out for time"
+            found.not_run[setting.part, method] = "left out, for time"
         return
     answer = methods.kept(setting, method)
     start = time.perf_counter()
@@ -134,9 +136,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="a small run")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the timed commands")
-    choices = (*PARTS, SPEED)
-    parser.add_argument("--parts", nargs="+", choices=choices, default=list(choices), help="what is run; else: read")
-    return parser.parse_args(arguments)
+    parser.add_argument("--parts", nargs="+", choices=ALL_PARTS, help="what is run (default: all); the rest is read")
+    options = parser.parse_args(arguments)
+    options.parts = options.parts or list(QUICK_PARTS if options.quick else ALL_PARTS)
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -60,12 +60,12 @@ def macro_f1(cells: pd.DataFrame, truth: str, predicted: str, classes: Sequence[
     codes = {node: i for i, node in enumerate(sorted(set(cells[truth]) - {-1} if classes is None else classes))}
     groups = cells.drop_duplicates("group")[["group", "stratum"]].sort_values("group").reset_index(drop=True)
     place = {group: i for i, group in enumerate(groups["group"])}
-    stratum = groups["stratum"].astype("category").cat.codes.to_numpy(dtype=np.int64)
+    stratum = np.asarray(groups["stratum"].astype("category").cat.codes, dtype=np.int64)
     values, draws = [], []
     for _, part in cells.groupby("seed"):
-        columns = [part[name].map(lambda node: codes.get(node, -1)).to_numpy(np.int64) for name in (truth, predicted)]
+        true, called = (part[n].map(lambda node: codes.get(node, -1)).to_numpy(np.int64) for n in (truth, predicted))
         group = part["group"].map(place).to_numpy(np.int64)
-        by_group = confusion_by_group(*columns, group, n_classes=len(codes), n_groups=len(place))
+        by_group = confusion_by_group(true, called, group, n_classes=len(codes), n_groups=len(place))
         present = by_group.sum(axis=(0, 2))[:-1] > 0
         point = f1_scores(by_group.sum(axis=0))[present]
         drawn = f1_scores(resampled_confusions(by_group, stratum, n_draws=N_DRAWS, seed=RESAMPLING_SEED))[:, present]

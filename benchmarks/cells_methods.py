@@ -148,4 +148,4 @@ class Methods:
 def obs_of(path: Path) -> pd.DataFrame:
     """Return the obs of a file with `library_size`, UMI."""
     cells = ad.read_h5ad(path)
-    return cells.obs.assign(library_size=np.asarray(cells.X.sum(axis=1)).ravel())
+    return pd.DataFrame(cells.obs).assign(library_size=np.asarray(cells.X.sum(axis=1)).ravel())

@@ -44,7 +44,7 @@ class PlainMlp:
         target = torch.from_numpy(codes)
         for rows in self._batches(len(codes)):
             optimiser.zero_grad()
-            nn.functional.cross_entropy(self.layers(_dense(x[rows])), target[rows]).backward()
+            torch.autograd.backward(nn.functional.cross_entropy(self.layers(_dense(x[rows])), target[rows]))
             optimiser.step()
         self.layers.eval()
         return self

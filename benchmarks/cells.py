@@ -8,17 +8,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cells_cohort import CohortConfig
-from benchmarks.cells_methods import Answer, Methods
+from benchmarks.cells_methods import Methods
 from benchmarks.cells_page import page
+from benchmarks.cells_run import Found, answer_all, claim, forget
 from benchmarks.cells_scores import by_case, joined, row, strangers
 from benchmarks.cells_settings import (
     DONORS,
@@ -29,9 +28,7 @@ from benchmarks.cells_settings import (
     STUDIES,
     UNKNOWN,
     Plan,
-    Setting,
     donors,
-    make_files,
 )
 from benchmarks.cells_speed import big_file, measure_speed
 from benchmarks.cells_targets import score_targets, speed, strangeness
@@ -43,47 +40,6 @@ SIZES, QUICK_SIZES = (20_000, 100_000), (2_000,)
 """Cells of the files on which whole commands are timed."""
 SPEED = "speed"
 ALL_PARTS, QUICK_PARTS = (*PARTS, SPEED), (DONORS, UNKNOWN, FOLDS, SPEED)
-
-
-@dataclass
-class Found:
-    """What methods answered, by part and method, and why others did not."""
-
-    answers: dict[str, dict[str, list[tuple[Setting, Answer]]]] = field(default_factory=dict)
-    not_run: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def add(self, setting: Setting, method: str, answer: Answer) -> None:
-        """Keep an answer."""
-        self.answers.setdefault(setting.part, {}).setdefault(method, []).append((setting, answer))
-
-
-def answer_all(plan: Plan, methods: Methods, parts: Sequence[str], found: Found) -> None:
-    """Run what is asked for and not there yet, and take in what is there of all parts."""
-    make_files(plan, parts)
-    for part in PARTS:
-        for setting in SETTINGS[part](plan):
-            for method in METHODS:
-                _answer(setting, method, methods, found, may_run=part in parts)
-
-
-def _answer(setting: Setting, method: str, methods: Methods, found: Found, *, may_run: bool) -> None:
-    if method not in setting.methods:
-        if setting.part == UNKNOWN:
-            found.not_run[setting.part, method] = "left out, for time"
-        return
-    answer = methods.kept(setting, method)
-    start = time.perf_counter()
-    if answer is None and may_run:
-        try:
-            answer = methods.run(setting, method)
-        except RuntimeError as error:
-            found.not_run[setting.part, method] = " ".join(str(error).split())[-160:]
-        words = f"{setting.part}, {setting.name}, {method}, seed {setting.seed}"
-        print(f"{words}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    if answer is not None:
-        found.add(setting, method, answer)
-    else:
-        found.not_run.setdefault((setting.part, method), "not yet")
 
 
 def time_commands(plan: Plan, methods: Methods, kept: Path, n_rounds: int) -> list[dict[str, Any]]:
@@ -137,6 +93,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the timed commands")
     parser.add_argument("--parts", nargs="+", choices=ALL_PARTS, help="what is run (default: all); the rest is read")
+    parser.add_argument("--again", nargs="+", choices=METHODS, default=[], help="methods to run again")
     options = parser.parse_args(arguments)
     options.parts = options.parts or list(QUICK_PARTS if options.quick else ALL_PARTS)
     return options
@@ -148,14 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     origin = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit(), "hardware": hardware()}
     environments = options.work.resolve()
     work = environments / ("quick" if options.quick else "full")
-    work.mkdir(parents=True, exist_ok=True)
+    cohort = QUICK_COHORT if options.quick else CohortConfig()
+    claim(work, cohort)
+    forget(work, options.again)
     if options.quick:
         os.environ["QUICK"] = "1"  # for the peers' processes
     plan = Plan(
         work=work,
         data=options.data.resolve(),
         seeds=range(1 if options.quick else options.seeds),
-        cohort=QUICK_COHORT if options.quick else CohortConfig(),
+        cohort=cohort,
         quick=options.quick,
     )
     methods, found, kept = Methods(work, environments), Found(), work / "speed.json"

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.cells_answers import Said, answer_frame, said_by_network, said_by_probabilities, said_by_scores
-from benchmarks.cells_settings import Setting
+from benchmarks.cells_settings import DONORS, Setting
 from benchmarks.environments import Environment, pinned
 from benchmarks.joint import labels_of, training_cells
 from benchmarks.measure import commit
@@ -98,6 +98,8 @@ class Methods:
         cells.to_parquet(place / "answers.parquet")
         facts = {"part": setting.part, "name": setting.name, "method": method, "seed": setting.seed, "strangeness": how}
         facts |= {**asdict(cost), "commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+        if setting.part != DONORS:  # whose models are timed later
+            remove_models(place)
         (place / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return Answer(cells, facts)
 
@@ -143,6 +145,14 @@ class Methods:
         found = floor_probabilities(method, setting.training, setting.floor_test, place / "floor", command)
         call = said_by_scores if method == CELLTYPIST else said_by_probabilities
         return call(*found[:2], ontology), found[2], "1 - largest probability"
+
+
+def remove_models(place: Path) -> None:
+    """Remove what a method learnt from a folder, and leave answers and logs."""
+    for name in ("run", "floor.pkl"):
+        path = place / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    (place / "floor.npz").unlink(missing_ok=True)
 
 
 def obs_of(path: Path) -> pd.DataFrame:

@@ -6,17 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import anndata as ad
-
 from benchmarks.cells_cohort import Cohort, CohortConfig
-from benchmarks.joint import NOT_LABELLED, shown_genes, training_cells
 from benchmarks.measure import ROOT
-from benchmarks.real_human import write_as_mouse
-from benchmarks.real_mice import NETWORK, TRAINING_SETS, mouse_folds, training_on, write_test_cells
+from benchmarks.real_mice import NETWORK, TRAINING_SETS, mouse_folds, training_on
 from benchmarks.runs import Training, floor_seeds
-from benchmarks.studies import OTHER_MOUSE, ZILIONIS_HUMAN, ZILIONIS_MOUSE, write_copies
-from schema.labels import TYPE_LEVEL, CellOntology
-from schema.orthologs import load_orthologs
+from benchmarks.studies import OTHER_MOUSE, ZILIONIS_HUMAN, ZILIONIS_MOUSE
 
 METHODS = (NETWORK, "majority", "logistic", "pca_logistic", "mlp", "celltypist", "scanvi")
 WITHOUT_SCANVI, FEW_METHODS = METHODS[:-1], (NETWORK, "logistic")
@@ -94,6 +88,11 @@ class Plan:
         """Folder of the real files."""
         return self.work / "real"
 
+    @property
+    def human_as_mouse(self) -> Path:
+        """Human cells under the names of mouse genes."""
+        return self.cells / "zilionis_human_as_mouse.h5ad"
+
     def chosen(self, settings: Sequence[Setting]) -> list[Setting]:
         """Return the settings of a part that are run."""
         if not self.quick:
@@ -144,7 +143,7 @@ def studies(plan: Plan) -> list[Setting]:
 def human(plan: Plan) -> list[Setting]:
     """Return all labelled mouse cells as training, and human lung tumours as test, through the symbol rule."""
     files = {s.name: plan.cells / f"{s.name}.h5ad" for s in (*MICE, ZILIONIS_HUMAN)}
-    test, renamed = files[ZILIONIS_HUMAN.name], plan.cells / "zilionis_human_as_mouse.h5ad"
+    test, renamed = files[ZILIONIS_HUMAN.name], plan.human_as_mouse
     trained = [training_on(TRAINING_SETS[-1], files, (), seed) for seed in plan.seeds]
     return plan.chosen([_real(plan, HUMAN, ZILIONIS_HUMAN.name, one, test, renamed) for one in trained])
 
@@ -152,39 +151,6 @@ def human(plan: Plan) -> list[Setting]:
 SETTINGS: dict[str, Callable[[Plan], list[Setting]]] = dict(
     zip(PARTS, (donors, study, left_out, folds, studies, human), strict=True)
 )
-
-
-def make_files(plan: Plan, parts: Sequence[str]) -> None:
-    """Make the files of some parts where they are not there."""
-    for seed in plan.seeds if {DONORS, STUDY, UNKNOWN} & set(parts) else ():
-        plan.cohort_of(seed).make(tuple(s.name for s in left_out(plan) if s.seed == seed and UNKNOWN in parts))
-    if {FOLDS, STUDIES, HUMAN} & set(parts) and not (plan.cells / "zilionis_human_as_mouse.h5ad").exists():
-        _make_real(plan)
-
-
-def _make_real(plan: Plan) -> None:
-    files = write_copies((*MICE, ZILIONIS_HUMAN), plan.data, plan.cells)
-    for fold in mouse_folds():
-        write_test_cells(files[ZILIONIS_MOUSE.name], fold.test_donors, plan.cells / f"{fold.name}.h5ad")
-    ontology = CellOntology.load(ZILIONIS_TREE)
-    for one in MICE:
-        no_finer_than_types(ad.read_h5ad(files[one.name]), ontology).write_h5ad(plan.cells / f"types_{one.name}.h5ad")
-    genes = shown_genes(training_cells([files[one.name] for one in MICE], ()), 1)
-    last = plan.cells / "zilionis_human_as_mouse.h5ad"
-    write_as_mouse(files[ZILIONIS_HUMAN.name], genes, load_orthologs(None), last)
-
-
-def no_finer_than_types(cells: ad.AnnData, ontology: CellOntology) -> ad.AnnData:
-    """Return cells whose labels below the level of types are replaced by the type."""
-    at_type = ontology.ancestor_at(TYPE_LEVEL)
-
-    def type_of(label: str) -> str:
-        if label == NOT_LABELLED or at_type[ontology.index_by_id[label]] < 0:
-            return label
-        return str(ontology.nodes[at_type[ontology.index_by_id[label]]].id)
-
-    cells.obs["cell_type"] = [type_of(label) for label in cells.obs["cell_type"].astype(str)]
-    return cells
 
 
 def _simulated(plan: Plan, part: str, name: str, seed: int) -> Setting:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT
 
-_VERSIONS = (
-    "import json, importlib.metadata as m; import {imports}; print(json.dumps({{n: m.version(n) for n in {packages}}}))"
-)
+_VERSIONS = "import json, importlib.metadata as m; print(json.dumps({{n: m.version(n) for n in {packages}}}))"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +53,11 @@ class Environment:
 
     def versions(self, interpreter: Path) -> dict[str, str]:
         """Return the versions of what the peer runs on."""
-        code = _VERSIONS.format(imports=self.imports, packages=self.packages)
+        code = _VERSIONS.format(packages=self.packages)
         done = subprocess.run(
             [str(interpreter), "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
         )
-        found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        found: dict[str, str] = json.loads(done.stdout)
         return found
 
 

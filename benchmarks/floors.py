@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks.floor_mlp import PlainMlp
 from benchmarks.floor_process import Commands, run
 from benchmarks.joint import MIN_CELLS, labels_of, log_scaled, shown_genes
 
@@ -79,6 +78,8 @@ def fit_pca_logistic(x: sparse.csr_matrix, labels: Texts, seed: int) -> Floor:
 
 def fit_mlp(x: sparse.csr_matrix, labels: Texts, seed: int) -> Floor:
     """Fit a plain MLP on log1p counts (see `benchmarks.floor_mlp`)."""
+    from benchmarks.floor_mlp import PlainMlp  # here, so that the other floors are not charged with torch's memory
+
     classes, codes = np.unique(labels, return_inverse=True)
     return Floor(classes, PlainMlp(x.shape[1], len(classes), seed).fit(x, codes))
 

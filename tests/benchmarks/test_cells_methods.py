@@ -5,10 +5,10 @@ import pytest
 from scipy import sparse
 
 from benchmarks import cells_speed
-from benchmarks.cells import Found, answer_all
 from benchmarks.cells_answers import Said
 from benchmarks.cells_cohort import CohortConfig
-from benchmarks.cells_methods import Methods, obs_of
+from benchmarks.cells_methods import Methods, obs_of, remove_models
+from benchmarks.cells_run import Found, answer_all, claim, forget
 from benchmarks.cells_settings import DONORS, SETTINGS, Plan
 from benchmarks.cells_speed import measure_speed
 from benchmarks.measure import Measured
@@ -100,3 +100,30 @@ def test_commands_take_turns_over_files_and_leave_nothing(plan, monkeypatch):
         ("network", 4.0, 0.5),
         ("celltypist", 6.0, 1 / 3),
     ]
+
+
+def test_answers_of_a_method_can_be_forgotten(plan):
+    answer_all(plan, Recorded(plan.work), [DONORS], Found())
+    (plan.work / "speed.json").touch()
+    forget(plan.work, ["mlp"])
+    assert (plan.work / "speed.json").exists()
+    forget(plan.work, ["network"])
+    assert not (plan.work / "speed.json").exists()
+    again = Recorded(plan.work)
+    answer_all(plan, again, [DONORS], Found())
+    assert [method for method, _ in again.asked] == ["network", "mlp", "scanvi"]
+
+
+def test_answers_about_other_cohorts_are_refused(tmp_path):
+    claim(tmp_path, CohortConfig(n_cells=60))
+    claim(tmp_path, CohortConfig(n_cells=60))
+    with pytest.raises(SystemExit, match="other cohorts"):
+        claim(tmp_path, CohortConfig(n_cells=61))
+
+
+def test_models_are_removed_and_logs_stay(tmp_path):
+    (tmp_path / "run" / "bundle").mkdir(parents=True)
+    for name in ("floor.pkl", "floor.npz", "floor.fit.log", "answers.parquet"):
+        (tmp_path / name).touch()
+    remove_models(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.parquet", "floor.fit.log"]

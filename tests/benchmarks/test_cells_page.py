@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.cells import Found, parse, results
+from benchmarks.cells import parse, results
 from benchmarks.cells_cohort import CohortConfig
 from benchmarks.cells_macro import Macro
 from benchmarks.cells_methods import Answer
 from benchmarks.cells_page import page, part_table, stranger_table
+from benchmarks.cells_run import Found
 from benchmarks.cells_scores import area_under_curve, by_library_size, calibration_error, ontology_aware, strict
 from benchmarks.cells_settings import DONORS, PARTS, SETTINGS, UNKNOWN, Plan
 from benchmarks.cells_targets import beats_floor, calibration, speed, states_gain, strangeness

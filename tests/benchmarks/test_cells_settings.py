@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from benchmarks.cells_cohort import FIRST_STUDY, SECOND_STUDY, Cohort, CohortConfig, of_type
+from benchmarks.cells_files import make_files, no_finer_than_types
 from benchmarks.cells_settings import (
     FOLDS,
     HUMAN,
@@ -14,8 +15,6 @@ from benchmarks.cells_settings import (
     STUDIES,
     UNKNOWN,
     Plan,
-    make_files,
-    no_finer_than_types,
 )
 from schema.labels import CellOntology
 

@@ -17,6 +17,7 @@ Row = Mapping[str, Any]
 
 PAGE = Path(__file__).with_name("cells_page.md")
 QUICK = "**A quick run on small cohorts, to see that it works; no figure here can be quoted.**\n"
+NOTHING = "Not run yet."
 NAMES = {
     "network": "ours",
     "pca_logistic": "PCA + logistic",
@@ -45,10 +46,10 @@ def library_table(results: Row, part: str) -> str:
     facts = {name: next(r["by_library_size"][name] for r in of_part if name in r["by_library_size"]) for name in bins}
     header = ["method", *(f"{n} UMI ({facts[n]['n_types']} types, {facts[n]['n_cells']} cells)" for n in bins)]
     body = [[_name(row["method"]), *(_interval(row["by_library_size"].get(name)) for name in bins)] for row in of_part]
-    return table(header, body)
+    return table(header, body) if body else NOTHING
 
 
-def case_table(results: Row, part: str, score: str) -> str:
+def case_table(results: Row, part: str, score: str, case_name: str) -> str:
     """Return a macro-F1 of every case of a part, a column per method."""
     of_methods = results["cases"].get(part, {})
     methods = [name for name in METHODS if name in of_methods]
@@ -59,7 +60,7 @@ def case_table(results: Row, part: str, score: str) -> str:
         return _interval(found[score]) if found else "-"
 
     body = [[case, *(shown(method, case) for method in methods)] for case in cases]
-    return table(["tested on", *map(_name, methods)], body)
+    return table([case_name, *map(_name, methods)], body) if body else NOTHING
 
 
 def stranger_table(results: Row) -> str:
@@ -87,7 +88,7 @@ def cost_table(results: Row, part: str) -> str:
         seconds = [f"{cost[name]:.1f}" for name in ("fit_seconds", "predict_seconds")]
         peaks = [f"{cost[name]:,.0f}" for name in ("fit_peak_mib", "predict_peak_mib")]
         rows.append([_name(row["method"]), seconds[0], peaks[0], seconds[1], peaks[1]])
-    return table(header, rows)
+    return table(header, rows) if rows else NOTHING
 
 
 def speed_table(rows: Sequence[Row]) -> str:
@@ -125,15 +126,15 @@ def page(results: Row) -> str:
         targets=target_table(results["targets"]),
         **{f"{part}_table": part_table(results, part) for part in SHOWN_PARTS},
         **{f"{part}_library": library_table(results, part) for part in SHOWN_PARTS},
-        studies_strict=case_table(results, STUDIES, "strict"),
-        studies_aware=case_table(results, STUDIES, "ontology_aware"),
-        mice_strict=case_table(results, FOLDS, "strict"),
+        studies_strict=case_table(results, STUDIES, "strict", "tested on"),
+        studies_aware=case_table(results, STUDIES, "ontology_aware", "tested on"),
+        mice_strict=case_table(results, FOLDS, "strict", "trained on"),
         studies_unanswerable=f"{cells.get(STUDIES, 0):,}",
-        stranger_table=stranger_table(results) if results["strangers"] else "Not run yet.",
+        stranger_table=stranger_table(results) if results["strangers"] else NOTHING,
         score=" and ".join(f"`{name}`" for name in scores) or "not run yet",
         donors_costs=cost_table(results, DONORS),
         mice_costs=cost_table(results, FOLDS),
-        speed_table=speed_table(results["speed"]) if results["speed"] else "Not run yet.",
+        speed_table=speed_table(results["speed"]) if results["speed"] else NOTHING,
     )
 
 

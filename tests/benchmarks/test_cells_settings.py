@@ -38,6 +38,7 @@ def test_floors_that_draw_nothing_run_once_on_the_same_cells_and_on_every_cohort
     assert ["logistic" in setting.methods for setting in of(plan, "donors")] == [True, True, True]
     assert ["logistic" in setting.methods for setting in of(plan, HUMAN)] == [True, False, False]
     assert all("mlp" in setting.methods for setting in of(plan, HUMAN))
+    assert ["scanvi" in setting.methods for setting in of(plan, HUMAN)] == [True, False, False]
 
 
 def test_no_setting_tests_what_it_trained_on(plan):

@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment format clean
+.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ bench-memory: .venv/installed ## measure peak memory against cells, table in doc
 
 bench-augment: .venv/installed ## measure what each piece of the augmentation is worth, table in docs/results/augmentation.md
 	$(BIN)/python -m benchmarks.augmentation --output $(RESULTS)
+
+bench-cells: .venv/installed ## measure cell types against floors and peers, table in docs/results/cells.md (goes on where it stopped)
+	$(BIN)/python -m benchmarks.cells --data $(REAL_DATA) --output $(RESULTS)
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

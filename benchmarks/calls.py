@@ -41,8 +41,8 @@ def call_types(of_nodes: Floats, ontology: CellOntology, level: int = 2) -> Ints
     return np.asarray(nodes[of_nodes[:, nodes].argmax(axis=1)], dtype=np.int64)
 
 
-def call_states(of_nodes: Floats, types: Ints, ontology: CellOntology) -> Ints:
-    """Return the most probable of the states N1 to N6 for cells called neutrophil, int64 `[n_cells]`; -1 for others.
+def call_states(of_nodes: Floats, types: Ints, ontology: CellOntology, names: Sequence[str] = STATES) -> Ints:
+    """Return the most probable of some states for cells called neutrophil, int64 `[n_cells]`; -1 for others.
 
     Parameters
     ----------
@@ -50,7 +50,9 @@ def call_states(of_nodes: Floats, types: Ints, ontology: CellOntology) -> Ints:
         float `[n_cells, n_nodes]`.
     types
         int64 `[n_cells]`, called node at level 2.
+    names
+        Ids of the states.
     """
-    nodes = np.array([ontology.index_by_id[name] for name in STATES], dtype=np.int64)
+    nodes = np.array([ontology.index_by_id[name] for name in names], dtype=np.int64)
     states = nodes[of_nodes[:, nodes].argmax(axis=1)]
     return np.where(types == ontology.index_by_id[ontology.roles.neutrophil], states, -1).astype(np.int64)

@@ -1,16 +1,15 @@
-"""Floors that a network must pass: the majority class, logistic regression, and PCA with logistic regression.
+"""Floors that a network must pass: majority, logistic regression, PCA with logistic regression, a plain MLP.
 
-As a command it fits one of them on files and writes its probabilities for the cells of another file.
+As a command (see `benchmarks.floor_process`) it fits one of them on files and predicts the cells of another file.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
+import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
 import anndata as ad
 import numpy as np
@@ -19,90 +18,100 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks.joint import log_scaled, shown_genes
-from benchmarks.studies import NOT_LABELLED
+from benchmarks.floor_process import Commands, run
+from benchmarks.joint import MIN_CELLS, labels_of, log_scaled, shown_genes
 
-MIN_CELLS = 3
 N_COMPONENTS = 50
 
 Texts = npt.NDArray[np.str_]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 
 
-class Floor(NamedTuple):
-    """A fitted floor: its classes `[n_classes]`, and cells float32 CSR `[n_cells, n_genes]` to probabilities."""
+class Classifier(Protocol):
+    """What can be asked for probabilities, as scikit-learn's classifiers."""
+
+    def predict_proba(self, x: sparse.csr_matrix) -> Floats:
+        """Map cells float32 CSR `[n_cells, n_genes]` to probabilities float `[n_cells, n_classes]`."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A fitted floor: its classes `[n_classes]` and what gives their probabilities."""
 
     classes: Texts
-    predict: Callable[[sparse.csr_matrix], Floats]
+    model: Classifier
+
+
+class Shares:
+    """Gives every cell the same probabilities."""
+
+    def __init__(self, shares: Floats) -> None:
+        self._shares = shares
+
+    def predict_proba(self, x: sparse.csr_matrix) -> Floats:
+        """Map cells float32 CSR `[n_cells, n_genes]` to probabilities float `[n_cells, n_classes]`."""
+        return np.tile(self._shares, (x.shape[0], 1))
 
 
 def fit_majority(x: sparse.csr_matrix, labels: Texts, seed: int) -> Floor:  # noqa: ARG001 - siblings share a signature
     """Give every cell the shares of the classes among the training cells, so that the commonest is always called."""
     classes, counts = np.unique(labels, return_counts=True)
-    shares = counts / counts.sum()
-    return Floor(classes, lambda cells: np.tile(shares, (cells.shape[0], 1)))
+    return Floor(classes, Shares(counts / counts.sum()))
 
 
 def fit_logistic(x: sparse.csr_matrix, labels: Texts, seed: int) -> Floor:
     """Fit multinomial logistic regression with ridge penalty (C = 1) on log1p counts."""
     model = LogisticRegression(C=1.0, max_iter=1000, random_state=seed).fit(x, labels)
-    return Floor(model.classes_.astype(str), model.predict_proba)
+    return Floor(model.classes_.astype(str), model)
 
 
 def fit_pca_logistic(x: sparse.csr_matrix, labels: Texts, seed: int) -> Floor:
     """Fit logistic regression on the first 50 principal components of log1p counts, both from the training cells."""
     n_components = min(N_COMPONENTS, x.shape[0] - 1, x.shape[1] - 1)
     pca = PCA(n_components=n_components, svd_solver="randomized", random_state=seed)
-    model = make_pipeline(pca, LogisticRegression(C=1.0, max_iter=1000, random_state=seed)).fit(x.toarray(), labels)
-    return Floor(model.classes_.astype(str), lambda cells: model.predict_proba(cells.toarray()))
+    logistic = LogisticRegression(C=1.0, max_iter=1000, random_state=seed)
+    model = make_pipeline(FunctionTransformer(_dense, accept_sparse=True), pca, logistic).fit(x, labels)
+    return Floor(model.classes_.astype(str), model)
+
+
+def fit_mlp(x: sparse.csr_matrix, labels: Texts, seed: int) -> Floor:
+    """Fit a plain MLP on log1p counts (see `benchmarks.floor_mlp`)."""
+    from benchmarks.floor_mlp import PlainMlp  # here, so that the other floors are not charged with torch's memory
+
+    classes, codes = np.unique(labels, return_inverse=True)
+    return Floor(classes, PlainMlp(x.shape[1], len(classes), seed).fit(x, codes))
 
 
 FLOORS: dict[str, Callable[[sparse.csr_matrix, Texts, int], Floor]] = {
     "majority": fit_majority,
     "logistic": fit_logistic,
     "pca_logistic": fit_pca_logistic,
+    "mlp": fit_mlp,
 }
 
 
-def training_cells(files: Sequence[Path], test_donors: Sequence[str]) -> list[ad.AnnData]:
-    """Read the labelled cells of all donors that are not tested on, one part per file that has any."""
-    parts = []
-    for path in files:
-        cells = ad.read_h5ad(path)
-        use = ~cells.obs["donor_id"].isin(test_donors) & (cells.obs["cell_type"] != NOT_LABELLED)
-        if use.any():
-            parts.append(cells[use.to_numpy()].copy())
-    return parts
+def fit(parts: list[ad.AnnData], method: str, seed: int, model: Path) -> None:
+    """Fit a floor on training cells and write it with its genes."""
+    genes = shown_genes(parts, MIN_CELLS)
+    x = sparse.vstack([log_scaled(cells, genes) for cells in parts], format="csr")
+    model.write_bytes(pickle.dumps((genes, FLOORS[method](x, labels_of(parts), seed))))
+
+
+def predict(model: Path, test: Path) -> tuple[Texts, Floats]:
+    """Return classes and probabilities of the cells of a file."""
+    genes, floor = pickle.loads(model.read_bytes())  # noqa: S301 - what fit wrote a moment ago
+    return floor.classes, floor.model.predict_proba(log_scaled(ad.read_h5ad(test), genes))
+
+
+def _dense(x: sparse.csr_matrix) -> Floats:
+    return np.asarray(x.toarray())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit a floor, predict, and write probabilities (`.npz`) and seconds (`.json`)."""
-    parser = argparse.ArgumentParser(description="Fit a floor on files and predict another file.")
-    parser.add_argument("--method", choices=sorted(FLOORS), required=True)
-    parser.add_argument("--train", type=Path, nargs="+", required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--test-donors", nargs="*", default=[])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, required=True, help="path without ending")
-    options = parser.parse_args(arguments)
-    start = time.perf_counter()
-    parts = training_cells(options.train, options.test_donors)
-    genes = shown_genes(parts, MIN_CELLS)
-    x = sparse.vstack([log_scaled(cells, genes) for cells in parts], format="csr")
-    labels = np.concatenate([cells.obs["cell_type"].astype(str).to_numpy(dtype=str) for cells in parts])
-    floor = FLOORS[options.method](x, labels, options.seed)
-    fitted = time.perf_counter()
-    probabilities = floor.predict(log_scaled(ad.read_h5ad(options.test), genes))
-    done = time.perf_counter()
-    np.savez(options.output.with_suffix(".npz"), classes=floor.classes, probabilities=probabilities)
-    cost = {
-        "fit_seconds": fitted - start,
-        "predict_seconds": done - fitted,
-        "n_cells": len(labels),
-        "n_genes": len(genes),
-    }
-    options.output.with_suffix(".json").write_text(json.dumps(cost), encoding="utf-8")
+    """Fit or predict."""
+    run(Commands(fit, predict), tuple(FLOORS), arguments)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calls import Floats, call_types
-from benchmarks.floors import FLOORS, training_cells
-from benchmarks.joint import shown_genes
+from benchmarks.joint import shown_genes, training_cells
 from benchmarks.metrics import credit_descendants
 from benchmarks.real_mice import NETWORK, TRAINING_SETS, training_on
 from benchmarks.runs import (
+    FLOORS_OF_REAL,
     Training,
     floor_seeds,
     network_probabilities,
@@ -70,7 +70,7 @@ def run_floors(
             place = work / f"{study.name}_{orthologs}.h5ad"
             test = write_as_mouse(files[study.name], genes, load_orthologs(path), place)
             obs = ad.read_h5ad(test).obs
-            for method in FLOORS:
+            for method in FLOORS_OF_REAL:
                 for seed in floor_seeds(method, seeds):
                     output = place.with_name(f"{method}_{place.stem}_{seed}")
                     of_nodes, _ = run_floor(method, _all_mice(files, seed), test, output, ontology)

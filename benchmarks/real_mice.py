@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.calls import call_states, call_types
-from benchmarks.floors import FLOORS
 from benchmarks.folds import Fold, cross_folds
 from benchmarks.runs import (
+    FLOORS_OF_REAL,
     Cost,
     Training,
     floor_seeds,
@@ -125,12 +125,10 @@ def _run_methods(
     place.mkdir(parents=True)
     for seed in seeds:
         training = training_on(training_set, files, fold.test_donors, seed)
-        for method in FLOORS:
+        for method in FLOORS_OF_REAL:
             if seed in floor_seeds(method, seeds):
                 yield method, seed, *run_floor(method, training, test, place / f"{method}_{seed}", ontology)
         run, output = place / f"network_{seed}", place / f"predicted_{seed}"
         fit, predict = train_network(training, run), predict_network(run, test, output)
         logger.info("fold %s, %s, seed %d: trained in %.0f s", fold.name, training_set.name, seed, fit.seconds)
-        peak = max(fit.peak_mib, predict.peak_mib)
-        cost = Cost(fit_seconds=fit.seconds, predict_seconds=predict.seconds, peak_mib=peak)
-        yield NETWORK, seed, network_probabilities(output, ontology), cost
+        yield NETWORK, seed, network_probabilities(output, ontology), Cost.of(fit, predict)

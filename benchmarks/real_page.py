@@ -25,7 +25,8 @@ def macro_table(blocks: Sequence[Block], costs: pd.DataFrame) -> str:
     for block in (b for b in blocks if b.question == "type"):
         key = (block.setting, block.method)
         cost = costs[(costs["training_set"] == block.setting) & (costs["method"] == block.method)]
-        fit, predict, peak = (float(cost[name].median()) for name in ("fit_seconds", "predict_seconds", "peak_mib"))
+        fit, predict = (float(cost[name].median()) for name in ("fit_seconds", "predict_seconds"))
+        peak = float(cost[["fit_peak_mib", "predict_peak_mib"]].max(axis=1).median())
         scores = [with_interval(b.scores[-1]) for b in (block, state[key])]
         rows.append([*key, *scores, f"{fit:.1f}", f"{predict:.1f}", f"{peak:.0f}"])
     return table(header, rows)

@@ -1,4 +1,4 @@
-"""One run of one method: the network through train.py and predict.py, a floor through benchmarks.floors."""
+"""One run of one method: the network through train.py and predict.py, a floor through a process of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from benchmarks.measure import Measured, python, run_measured
 from schema.labels import CellOntology
 
 EXPERIMENT = "configs/experiment/zilionis_states.yaml"
+FLOORS_OF_REAL = ("majority", "logistic", "pca_logistic")
+"""Floors of `make real`; `make bench-cells` has them all."""
+DRAWS_NOTHING = ("majority", "logistic")
 
+Texts = npt.NDArray[np.str_]
 Floats = npt.NDArray[np.floating]
 
 
@@ -31,33 +35,48 @@ class Training:
     test_donors
         Donors that are left out.
     max_epochs, batch_size
-        Epochs of the network and cells per batch.
+        Epochs of the network and cells per batch; None = those of the config.
     seed
         Seed of the network or of the floor.
+    config
+        Config of the network.
     """
 
     files: tuple[Path, ...]
-    test_donors: tuple[str, ...]
-    max_epochs: int
-    batch_size: int
+    test_donors: tuple[str, ...] = ()
+    max_epochs: int | None = None
+    batch_size: int | None = None
     seed: int
+    config: str = EXPERIMENT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds of fitting and of predicting, and the larger peak of resident memory of the two, MiB."""
+    """Seconds of fitting and of predicting, whole processes, and the largest resident memory of each, MiB."""
 
     fit_seconds: float
     predict_seconds: float
-    peak_mib: float
+    fit_peak_mib: float
+    predict_peak_mib: float
+
+    @classmethod
+    def of(cls, fit: Measured, predict: Measured) -> Cost:
+        """Return the cost of two processes."""
+        return cls(
+            fit_seconds=fit.seconds,
+            predict_seconds=predict.seconds,
+            fit_peak_mib=fit.peak_mib,
+            predict_peak_mib=predict.peak_mib,
+        )
 
 
 def train_network(training: Training, run: Path) -> Measured:
     """Train with train.py into a run folder."""
-    command = python("train.py", "--config", EXPERIMENT, "--output", str(run), "--seed", str(training.seed))
+    command = python("train.py", "--config", training.config, "--output", str(run), "--seed", str(training.seed))
     command += ["--data.files", json.dumps([str(path) for path in training.files])]
     command += ["--split.test_donors", json.dumps(list(training.test_donors))]
-    command += ["--trainer.max_epochs", str(training.max_epochs), "--data.batch_size", str(training.batch_size)]
+    chosen = {"--trainer.max_epochs": training.max_epochs, "--data.batch_size": training.batch_size}
+    command += [text for name, value in chosen.items() if value is not None for text in (name, str(value))]
     command += ["--trainer.accelerator", "cpu", "--trainer.progress_bar", "false"]
     return run_measured(command, run.with_suffix(".train.log"))
 
@@ -76,20 +95,42 @@ def network_probabilities(output: Path, ontology: CellOntology) -> Floats:
     return node_probabilities(names, cells.obsm["neutrostage_probabilities"], ontology)
 
 
+def floor_probabilities(
+    method: str, training: Training, test: Path, output: Path, command: Sequence[str] = ()
+) -> tuple[Texts, Floats, Cost]:
+    """Fit a floor in one process and predict in another.
+
+    Parameters
+    ----------
+    method, training, test
+        What is fitted, on what, and which cells are predicted.
+    output
+        Beginning of the paths of model, probabilities and logs.
+    command
+        What runs the floor (see `benchmarks.floor_process`); empty = `benchmarks.floors` with this interpreter.
+
+    Returns
+    -------
+    tuple
+        Classes `[n_classes]`, probabilities float `[n_cells, n_classes]` and what it cost.
+    """
+    command = command or python("-m", "benchmarks.floors")
+    model, found = output.with_suffix(".pkl"), output.with_suffix(".npz")
+    fit = [*command, "fit", "--method", method, "--seed", str(training.seed), "--model", str(model)]
+    fit += ["--train", *(str(path) for path in training.files), "--test-donors", *training.test_donors]
+    fitted = run_measured(fit, output.with_suffix(".fit.log"))
+    predict = [*command, "predict", "--model", str(model), "--test", str(test), "--output", str(found)]
+    predicted = run_measured(predict, output.with_suffix(".predict.log"))
+    with np.load(found) as stored:
+        return stored["classes"], stored["probabilities"], Cost.of(fitted, predicted)
+
+
 def run_floor(method: str, training: Training, test: Path, output: Path, ontology: CellOntology) -> tuple[Floats, Cost]:
-    """Fit a floor and predict, in one process; return node probabilities and what it cost."""
-    command = python("-m", "benchmarks.floors", "--method", method, "--seed", str(training.seed))
-    command += ["--train", *(str(path) for path in training.files), "--test", str(test), "--output", str(output)]
-    command += ["--test-donors", *training.test_donors]
-    measured = run_measured(command, output.with_suffix(".log"))
-    seconds = json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
-    with np.load(output.with_suffix(".npz")) as stored:
-        of_nodes = node_probabilities(stored["classes"].tolist(), stored["probabilities"], ontology)
-    return of_nodes, Cost(
-        fit_seconds=seconds["fit_seconds"], predict_seconds=seconds["predict_seconds"], peak_mib=measured.peak_mib
-    )
+    """Fit a floor and predict; return node probabilities and what it cost."""
+    classes, probabilities, cost = floor_probabilities(method, training, test, output)
+    return node_probabilities(classes.tolist(), probabilities, ontology), cost
 
 
 def floor_seeds(method: str, seeds: Sequence[int]) -> Sequence[int]:
-    """Return the seeds worth running: one for floors without anything drawn."""
-    return seeds if method == "pca_logistic" else seeds[:1]
+    """Return the seeds worth running on the same cells: one for floors without anything drawn."""
+    return seeds[:1] if method in DRAWS_NOTHING else seeds

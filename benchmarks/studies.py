@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks.joint import NOT_LABELLED
 from schema.labels import CellOntology
 
 LABELS_FOLDER = Path(__file__).resolve().parents[1] / "configs" / "labels"
-NOT_LABELLED = "unlabelled"
 
 
 @dataclass(frozen=True, kw_only=True)

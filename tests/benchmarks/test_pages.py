@@ -29,7 +29,7 @@ def mouse_calls(ontology):
 def test_the_mouse_tables_show_what_was_called(mouse_calls, ontology):
     blocks = mouse_blocks(mouse_calls, ontology)
     assert [(b.question, b.scores[-1].f1) for b in blocks] == [("type", 1.0), ("state", pytest.approx(1 / 3))]
-    cost = {"fit_seconds": 2.0, "predict_seconds": 1.0, "peak_mib": 300.0}
+    cost = {"fit_seconds": 2.0, "predict_seconds": 1.0, "fit_peak_mib": 300.0, "predict_peak_mib": 200.0}
     costs = pd.DataFrame([{"training_set": "two mice", "method": "network", **cost}])
     assert "| two mice | network | 1.000 (1.00-1.00) |" in macro_table(blocks, costs)
     assert macro_table(blocks, costs).endswith("| 2.0 | 1.0 | 300 |")
@@ -90,7 +90,7 @@ def test_markdown():
 def test_the_page_fills_every_place_and_can_be_written_again(mouse_calls, breast_calls, ontology, tmp_path):
     settings = [(s.name, m) for s in TRAINING_SETS for m in ("network", "pca_logistic")]
     mice = pd.concat([mouse_calls.assign(training_set=name, method=method) for name, method in settings])
-    cost = {"fit_seconds": 2.0, "predict_seconds": 1.0, "peak_mib": 300.0}
+    cost = {"fit_seconds": 2.0, "predict_seconds": 1.0, "fit_peak_mib": 300.0, "predict_peak_mib": 200.0}
     costs = pd.DataFrame([{"training_set": name, "method": method, **cost} for name, method in settings])
     lung = breast_calls.assign(study="zilionis_human", truth_type=breast_calls["type_call"])
     samples = pd.DataFrame({"study": ["wu2021", "zilionis_human"], "orthologs": "rule", "seed": 0})

@@ -1,19 +1,9 @@
 import numpy as np
 import pytest
 
-from scoring.cells import NO_CALL, CellCalls
+from scoring.cells import NO_CALL
 from scoring.drawn_cells import ALL_SAMPLES, MOST_BY_SAMPLE, CellDraw, Group
-
-
-def calls_of(cell_type, state=None):
-    n = len(cell_type)
-    return CellCalls(
-        cell_type=np.asarray(cell_type, dtype=np.int16),
-        confidence=np.ones(n, dtype=np.float32),
-        state=np.full(n, NO_CALL, dtype=np.int16) if state is None else np.asarray(state, dtype=np.int16),
-        neutrophil=np.zeros(n),
-        denominator=np.ones(n),
-    )
+from tests.scoring.made_calls import calls_of
 
 
 def passed(draw, cell_type, state, sample, size):

@@ -6,9 +6,10 @@ from scipy import sparse, stats
 from schema.errors import UsageError
 from schema.genes import GeneVocabulary
 from schema.predictions import GENE_COLUMNS, read_genes, write_genes
-from scoring.cells import NO_CALL, CellCalls
+from scoring.cells import NO_CALL
 from scoring.drawn_cells import CellDraw
 from scoring.gene_table import GeneSources, called_node, explain_calls
+from tests.scoring.made_calls import calls_of
 
 SYMBOLS = ("S100a8", "Cxcr2", "Csf1r", "Cpa3", "NA", "Actb")
 ABSENT = SYMBOLS.index("Cpa3")
@@ -29,9 +30,7 @@ class Cells:
 
     def draw(self, n_cells=20):
         draw = CellDraw(self.ontology, 2, n_cells, 0)
-        n = len(self.cell_type)
-        calls = (self.cell_type.astype(np.int16), np.ones(n, np.float32), self.state.astype(np.int16), np.zeros(n))
-        draw.update(0, CellCalls(*calls, np.ones(n)), self.sample)
+        draw.update(0, calls_of(self.cell_type, self.state), self.sample)
         return draw
 
     def attribute(self, node, given, rows, others):

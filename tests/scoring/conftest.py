@@ -128,9 +128,9 @@ def make_genes(ontology):
         rows = []
         for call in calls:
             node = ontology.nodes[ontology.index_by_id[call]]
-            rows += [_gene(node, "", rank, f"Gene {rank} of {call}") for rank in range(1, 11)]
             if call == "NEUT":
                 rows.append(_gene(node, "a", 1, "Gene of a sample"))
+            rows += [_gene(node, "", rank, f"Gene {rank} of {call}") for rank in range(1, 11)]
         return pd.DataFrame(rows).astype({column.name: column.dtype for column in GENE_COLUMNS})
 
     return make

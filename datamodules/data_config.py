@@ -22,7 +22,7 @@ class DataConfig:
     """Columns of obs."""
     label_map: Path | None = None
     """YAML of label: node (or null = unlabelled), before the ontology's own synonyms."""
-    ontology: Path | Literal["flat"] | None = None
+    ontology: Literal["flat"] | Path | None = None
     """Label tree in place of the project's own: a YAML file, or flat = the labels alone, with nothing above them."""
     stage_scale: str | None = None
     """Stage scale of the samples (see schema/stage_scales.yaml); None trains no stage head."""

@@ -233,10 +233,11 @@ class Run:
             latent, probabilities, novelty = self.predictor.predict(batch, left_out=low)
             calls = call_cells(probabilities, novelty, self.bundle.call_prior, self.ontology, self.bundle.rules)
             kind = droplet_kinds(low, calls.cell_type, self.ontology)
-            cells = np.flatnonzero(is_described(kind, unfiltered=self.unfiltered))
+            described = is_described(kind, unfiltered=self.unfiltered)
+            cells = np.flatnonzero(described)
             self.burden.update(sample[cells], calls.neutrophil[cells], calls.denominator[cells])
             self.facts.update(sample, library_size, n_genes, probabilities, kind)
-            self.labels.update(sample, calls)
+            self.labels.update(sample, calls, described)
             self.filters.update(sample, n_genes, calls.cell_type)
             self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
             self.explainer.update(start, batch, calls)
@@ -405,7 +406,12 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
 
 def write_run(run: Run, folder: Path, warnings: list[str]) -> None:
     """Write run.json."""
-    about = {"simulated": "simulated" in run.store.obs_columns, "genes": dict(run.coverage.words), "warnings": warnings}
+    about = {
+        "simulated": "simulated" in run.store.obs_columns,
+        "unfiltered": run.unfiltered,
+        "genes": dict(run.coverage.words),
+        "warnings": warnings,
+    }
     (folder / "run.json").write_text(json.dumps(describe_run(run) | about, indent=1), encoding="utf-8")
 
 

@@ -77,9 +77,7 @@ SAMPLE_COLUMNS = (
     Column(
         "outside_denominator_percent", "float64", "percent", "expected erythroid, platelet, ambient and doublet rows"
     ),
-    Column(
-        "ood_percent", "float64", "percent", "called rows that resemble no cell of the training (out of distribution)"
-    ),
+    Column("ood_percent", "float64", "percent", "cells that resemble none of the training (out of distribution)"),
 )
 """Columns of samples.csv before those that depend on the bundle (see `stage_columns`, `fraction_columns`)."""
 

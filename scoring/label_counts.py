@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from schema.calls import AMBIENT, LOW_COUNTS, REASONS
+from schema.calls import AMBIENT, REASONS
 from schema.labels import CellOntology
 from scoring.cells import CellCalls
 
@@ -27,27 +27,29 @@ class LabelCounts:
     def __init__(self, n_samples: int, ontology: CellOntology) -> None:
         self._levels = ontology.levels
         self._n_levels = int(ontology.levels.max())
-        self._counts = np.zeros((n_samples, self._n_levels + len(REASONS)), dtype=np.int64)
+        self._n_all = np.zeros(self._n_levels + len(REASONS), dtype=np.int64)
+        self._n_described = np.zeros((n_samples, len(self._n_all)), dtype=np.int64)
 
-    def update(self, sample: npt.NDArray[np.integer], calls: CellCalls) -> None:
-        """Add a block of cells: sample of each, int `[n_cells]`, and their calls."""
+    def update(self, sample: npt.NDArray[np.integer], calls: CellCalls, described: npt.NDArray[np.bool_]) -> None:
+        """Add a block of cells: sample of each int `[n_cells]`, calls, and which count in the figures of a sample."""
         has_type = calls.reason == REASONS.index("")
         outcome = np.where(has_type, self._levels[calls.label] - 1, self._n_levels + calls.reason)
-        np.add.at(self._counts, (sample, outcome), 1)
+        np.add.at(self._n_all, outcome, 1)
+        np.add.at(self._n_described, (sample[described], outcome[described]), 1)
 
     def percent(self, reason: str) -> npt.NDArray[np.float64]:
-        """Return the percent of each sample's rows that have no cell type for a reason, float64 `[n_samples]`.
+        """Return the percent of each sample's described cells without cell type for a reason, float64 `[n_samples]`.
 
-        Rows with low counts do not count; NaN for samples without others.
+        NaN for samples without such cells.
         """
-        total = self._counts.sum(axis=1) - self._counts[:, self._n_levels + REASONS.index(LOW_COUNTS)]
+        total = self._n_described.sum(axis=1)
         share = np.full(len(total), np.nan)
-        np.divide(self._counts[:, self._n_levels + REASONS.index(reason)], total, out=share, where=total > 0)
+        np.divide(self._n_described[:, self._n_levels + REASONS.index(reason)], total, out=share, where=total > 0)
         return 100 * share
 
     def rows(self) -> list[tuple[str, int, float]]:
         """Return what was said of all cells of the run, its cells and their percent; finest labels first."""
-        counts = self._counts.sum(axis=0)
+        counts = self._n_all
         named = [
             (f"labelled down to {LEVEL_NAMES.get(level, f'level {level}')}", int(counts[level - 1]))
             for level in range(self._n_levels, 0, -1)

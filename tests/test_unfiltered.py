@@ -241,6 +241,7 @@ def test_a_bundle_that_knows_no_ambient_droplets_cannot_read_an_unfiltered_file(
         (bundle / file.name).write_bytes(file.read_bytes())
     content = json.loads((bundle / "bundle.json").read_text())
     del content["training_labels"]["AMBIENT"]
+    content["made_labels"].remove("AMBIENT")
     (bundle / "bundle.json").write_text(json.dumps(content))
     raw = matrices[1][:4000].copy()
     raw.write_h5ad(tmp_path / "raw.h5ad")

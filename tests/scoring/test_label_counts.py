@@ -19,7 +19,8 @@ def counts(ontology):
     calls = call_cells(cells, novelty, np.ones(len(place)), ontology, CallRules(back_off=0.6, novelty=2.0))
     found = LabelCounts(3, ontology)
     for rows in (slice(0, 2), slice(2, 5)):
-        found.update(np.array([0, 0, 0, 1, 1])[rows], type(calls)(*(part[rows] for part in calls)))
+        described = np.array([True, True, True, True, False])[rows]
+        found.update(np.array([0, 0, 0, 1, 1])[rows], type(calls)(*(part[rows] for part in calls)), described)
     return found
 
 

@@ -93,6 +93,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the timed commands")
     parser.add_argument("--parts", nargs="+", choices=ALL_PARTS, help="what is run (default: all); the rest is read")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="methods that run")
     parser.add_argument("--again", nargs="+", choices=METHODS, default=[], help="methods to run again")
     options = parser.parse_args(arguments)
     options.parts = options.parts or list(QUICK_PARTS if options.quick else ALL_PARTS)
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         quick=options.quick,
     )
     methods, found, kept = Methods(work, environments), Found(), work / "speed.json"
-    answer_all(plan, methods, options.parts, found)
+    answer_all(plan, methods, options.parts, found, options.methods)
     rounds = 1 if options.quick else options.rounds
     timed = time_commands(plan, methods, kept, rounds) if SPEED in options.parts else read_rows(kept)
     content = {

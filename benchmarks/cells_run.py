@@ -29,13 +29,15 @@ class Found:
         self.answers.setdefault(setting.part, {}).setdefault(method, []).append((setting, answer))
 
 
-def answer_all(plan: Plan, methods: Methods, parts: Sequence[str], found: Found) -> None:
-    """Run what is asked for and not there yet, and take in what is there of all parts."""
+def answer_all(
+    plan: Plan, methods: Methods, parts: Sequence[str], found: Found, names: Sequence[str] = METHODS
+) -> None:
+    """Run the named methods in the parts asked for, where not there yet, and take in what is there of all others."""
     make_files(plan, parts)
     for part in PARTS:
         for setting in SETTINGS[part](plan):
             for method in METHODS:
-                _answer(setting, method, methods, found, may_run=part in parts)
+                _answer(setting, method, methods, found, may_run=part in parts and method in names)
 
 
 def _answer(setting: Setting, method: str, methods: Methods, found: Found, *, may_run: bool) -> None:

@@ -45,7 +45,8 @@ def measure_speed(
     """
     bundle = methods.place(setting, NETWORK) / "run" / "bundle"
     model = methods.place(setting, CELLTYPIST) / "floor.pkl"
-    commands = {NETWORK: python("predict.py", "{file}", "--bundle", str(bundle), "--output", "{output}")}
+    tables_alone = ("--report", "false", "--explain.n_cells", "0")
+    commands = {NETWORK: python("predict.py", "{file}", "--bundle", str(bundle), "--output", "{output}", *tables_alone)}
     if model.exists():
         peer = [str(methods.python_of(CELLTYPIST)), "-m", f"benchmarks.floor_{CELLTYPIST}", "tables"]
         commands[CELLTYPIST] = [*peer, str(model), "{file}", "{output}"]

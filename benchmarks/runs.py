@@ -83,7 +83,9 @@ def train_network(training: Training, run: Path) -> Measured:
 
 def predict_network(run: Path, test: Path, output: Path, orthologs: Path | None = None) -> Measured:
     """Predict a file with predict.py and the bundle of a run."""
-    command = python("predict.py", str(test), "--bundle", str(run / "bundle"), "--output", str(output))
+    command = python(
+        "predict.py", str(test), "--bundle", str(run / "bundle"), "--output", str(output), "--report", "false"
+    )
     command += ["--orthologs", str(orthologs)] if orthologs else []
     return run_measured(command, output.with_suffix(".predict.log"))
 

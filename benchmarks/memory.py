@@ -21,7 +21,7 @@ SIZES, QUICK_SIZES = (10_000, 100_000, 1_000_000), (5_000, 20_000)
 """Cells wanted; the simulator makes about as many."""
 N_GENES, N_SAMPLES, SEED = 1_000, 40, 0
 """Genes and training samples of every cohort, whatever its cells."""
-IMPORTS = {"train.py": "import train", "predict.py": "import predict, umap"}
+IMPORTS = {"train.py": "import train", "predict.py": "import predict, scoring.report, umap"}
 """What the baseline of a script imports: what the script does, late imports too."""
 TRAINING = {
     "data.stage_scale": "mouse_carcinogenesis",

@@ -42,6 +42,7 @@ def reliability_figure(levels: Sequence[Mapping[str, Any]]) -> str:
                 facecolors="white",
                 edgecolors=INK,
                 linewidths=1.2,
+                clip_on=False,
                 zorder=2,
             )
             axes.plot(confidence[shown] / cells[shown], right[shown] / cells[shown], color=INK, linewidth=1, zorder=1)

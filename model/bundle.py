@@ -26,7 +26,7 @@ from model.novelty import Novelty
 from schema.calls import CallRules
 from schema.errors import BundleError, NeutrostageError, OutputError
 from schema.genes import GeneVocabulary
-from schema.labels import CellOntology
+from schema.labels import TYPE_LEVEL, CellOntology
 from schema.stages import StageScale
 
 FORMAT = 3
@@ -239,7 +239,12 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
     bad = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise _broken(WEIGHTS, f"values that are not finite in {bad[0]}")
-    novelty = Novelty(len(ontology.nodes), config.encoder.n_latent)
+    novelty = Novelty(
+        n_nodes=len(ontology.nodes),
+        n_latent=config.encoder.n_latent,
+        n_genes=vocabulary.n_genes,
+        n_types=len(ontology.nodes_at(TYPE_LEVEL)),
+    )
     of_novelty = {name.removeprefix(_NOVELTY): weights.pop(name) for name in list(weights) if name.startswith(_NOVELTY)}
     novelty.load_state_dict(of_novelty, strict=True)
     network.load_state_dict(weights, strict=True)

@@ -13,12 +13,12 @@ from model.back_off import BackOffCurve
 from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
 from model.network import Network
 from model.novelty import Novelty
-from model.novelty_fit import EncodedCells, choose_limit, fit_novelty
+from model.novelty_fit import EncodedCells, choose_limit, fit_novelty, fit_profiles
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.calls import CallRules
 from schema.errors import UsageError
-from schema.labels import CellOntology
+from schema.labels import TYPE_LEVEL, CellOntology
 
 Batches = Callable[[int | None], Iterable[CellBatch]]
 """Gives the cells of a split in batches: so many of them, drawn at random, or (None) all."""
@@ -88,10 +88,16 @@ def calibrate(
         What is wanted of the calls.
     """
     tree = LabelTree(ontology)
-    some = encoded(network, held_out(MOST_CELLS))
+    novelty = Novelty(
+        n_nodes=len(ontology.nodes),
+        n_latent=network.encoder.n_latent,
+        n_genes=len(network.encoder.gene_mean),
+        n_types=len(ontology.nodes_at(TYPE_LEVEL)),
+    )
+    fit_profiles(novelty.profiles, training(MOST_CELLS), ontology)
+    some = encoded(network, novelty, held_out(MOST_CELLS))
     temperatures = fit_temperatures(some.logits, some.label, tree)
-    novelty = Novelty(len(ontology.nodes), network.encoder.n_latent)
-    fit_novelty(novelty, encoded(network, training(MOST_CELLS)), some)
+    fit_novelty(novelty, encoded(network, novelty, training(MOST_CELLS)), some)
     limit, found = choose_limit(novelty, some, ontology, config.most_flagged)
     check, curve = CalibrationCheck(ontology, int(donor.max()) + 1), BackOffCurve(ontology)
     for batch in held_out(None):
@@ -109,16 +115,17 @@ def calibrate(
     )
 
 
-def encoded(network: Network, batches: Iterable[CellBatch]) -> EncodedCells:
-    """Return what the network says of the cells of all batches."""
-    parts = list(_encoded_batches(network, batches))
-    if not parts:
-        empty = torch.zeros(0, network.encoder.n_latent), torch.zeros(0, network.cell_type_head.n_leaves)
-        return EncodedCells(*empty, torch.zeros(0, dtype=torch.int64))
-    return EncodedCells(*(torch.cat(column) for column in zip(*parts, strict=True)))
+def encoded(network: Network, novelty: Novelty, batches: Iterable[CellBatch]) -> EncodedCells:
+    """Return what the network and the profiles say of the cells of all batches."""
+    parts = list(_encoded_batches(network, novelty, batches))
+    if parts:
+        return EncodedCells(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    n_columns = network.encoder.n_latent, network.cell_type_head.n_leaves, len(novelty.profiles.seen)
+    empty = [torch.zeros(0, n) for n in n_columns]
+    return EncodedCells(*empty, torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
 
-def _encoded_batches(network: Network, batches: Iterable[CellBatch]) -> Iterator[EncodedCells]:
+def _encoded_batches(network: Network, novelty: Novelty, batches: Iterable[CellBatch]) -> Iterator[EncodedCells]:
     for batch in batches:
         latent, logits = network(batch)
-        yield EncodedCells(latent.float(), logits.float(), batch.cell_type)
+        yield EncodedCells(latent.float(), logits.float(), *novelty.profiles.divergences(batch), batch.cell_type)

@@ -107,7 +107,8 @@ class Predictor:
         if head is not None and self._pool is not None:
             kept = ~self._left_out[(probabilities @ self._of_type).argmax(dim=1)]
             self._pool = head.pool(self._pool, latent[kept], logits[kept].softmax(dim=1), batch.sample[kept])
-        return latent, probabilities, self.novelty(latent, logits)
+        misfit = self.novelty.profiles(*self.novelty.profiles.divergences(batch))
+        return latent, probabilities, self.novelty(latent, logits, misfit)
 
     def _encode(self, batch: CellBatch) -> CellOutput:
         """Return latent and logits, on a CPU without a dense matrix of all genes."""

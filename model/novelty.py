@@ -1,20 +1,25 @@
-"""How strange a cell is: energy of its logits and distance of its latent vector from the nodes seen in training."""
+"""How strange a cell is: its logits' energy, its latent vector's distance from known nodes, its counts' misfit."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from model.profiles import Profiles
+
 WEIGHTS = (0.25, 0.75)
-"""Of energy and distance in the score: types that were truly left out were found better by distance (docs/log.md)."""
+"""Of energy and distance in what the latent vector says: types that were left out were found better by distance."""
+
+LATENT_SHARE = 0.5
+"""Weight of that in the score; the misfit of the counts has the rest (docs/log.md)."""
 
 
 class Novelty(nn.Module):
-    """Novelty score of a cell: a mean of two standardised parts, about 0 for known cells, larger for stranger ones.
+    """Novelty score of a cell: a mean of standardised parts, about 0 for known cells, larger for stranger ones.
 
     Energy is minus the log-sum-exp of the logits (Liu et al. 2020, arXiv:2010.03759); distance is that of Mahalanobis
-    to the nearest centre of a node, under one covariance (Lee et al. 2018, arXiv:1807.03888). Both are standardised on
-    known cells of donors that were not trained on.
+    to the nearest centre of a node, under one covariance (Lee et al. 2018, arXiv:1807.03888); misfit is that of the
+    counts (`model.profiles`). All are standardised on known cells of donors that were not trained on.
 
     Attributes
     ----------
@@ -26,6 +31,8 @@ class Novelty(nn.Module):
         float32 `[n_latent, n_latent]`, in which the covariance around the centres is one.
     mean, spread
         float32 `[2]`, of energy and distance.
+    profiles
+        What the misfit is measured by.
     """
 
     centre: Tensor
@@ -34,27 +41,31 @@ class Novelty(nn.Module):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, n_nodes: int, n_latent: int) -> None:
+    def __init__(self, *, n_nodes: int, n_latent: int, n_genes: int, n_types: int) -> None:
         super().__init__()
+        self.profiles = Profiles(n_genes, n_types)
         self.register_buffer("centre", torch.zeros(n_nodes, n_latent))
         self.register_buffer("seen", torch.zeros(n_nodes, dtype=torch.bool))
         self.register_buffer("whiten", torch.eye(n_latent))
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("spread", torch.ones(2))
 
-    def forward(self, latent: Tensor, logits: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, logits: Tensor, misfit: Tensor) -> Tensor:
         """Return the novelty score, float32 `[n_cells]`, in standard deviations of known held-out cells.
 
         Parameters
         ----------
         latent, logits
             float `[n_cells, n_latent]` and `[n_cells, n_leaves]`.
+        misfit
+            float32 `[n_cells]`, from `profiles`.
         """
-        return self.standardised(self.parts(latent, logits))
+        return self.score(self.parts(latent, logits), misfit)
 
-    def standardised(self, parts: Tensor) -> Tensor:
-        """Return the score, float32 `[n_cells]`, of energy and distance float32 `[n_cells, 2]`."""
-        return (parts - self.mean) / self.spread @ parts.new_tensor(WEIGHTS)
+    def score(self, parts: Tensor, misfit: Tensor) -> Tensor:
+        """Return the score, float32 `[n_cells]`, of energy and distance float32 `[n_cells, 2]` and the misfit."""
+        of_latent = (parts - self.mean) / self.spread @ parts.new_tensor(WEIGHTS)
+        return LATENT_SHARE * of_latent + (1 - LATENT_SHARE) * misfit
 
     def parts(self, latent: Tensor, logits: Tensor, left_out: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Return energy and distance, float32 `[n_cells, 2]`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from model.novelty import Novelty
+from model.profiles import PSEUDO_COUNT, Profiles, type_counts
+from schema.batch import CellBatch
 from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
 
 CENTRE_CELLS = 5
@@ -33,13 +36,43 @@ class EncodedCells(NamedTuple):
     ----------
     latent, logits
         float32 `[n_cells, n_latent]` and `[n_cells, n_leaves]`.
+    divergence, log_counts
+        float32 `[n_cells, n_types]` and `[n_cells]`, from `model.profiles.Profiles.divergences`.
     label
         int64 `[n_cells]`, node index or UNLABELLED.
     """
 
     latent: Tensor
     logits: Tensor
+    divergence: Tensor
+    log_counts: Tensor
     label: Tensor
+
+
+def fit_profiles(profiles: Profiles, training: Iterable[CellBatch], ontology: CellOntology) -> None:
+    """Take the mean profile of each type from training cells.
+
+    Parameters
+    ----------
+    profiles
+        Their tensors are written.
+    training
+        Cells of the donors trained on.
+    ontology
+        Label tree.
+    """
+    place = np.full(len(ontology.nodes), UNLABELLED)
+    types = ontology.nodes_at(TYPE_LEVEL)
+    place[types] = np.arange(len(types))
+    of_node = ontology.ancestor_at(TYPE_LEVEL)
+    node_type = torch.from_numpy(np.append(np.where(of_node == UNLABELLED, UNLABELLED, place[of_node]), UNLABELLED))
+    counts, cells = torch.zeros_like(profiles.log_profile.T), torch.zeros(len(types), dtype=torch.int64)
+    for batch in training:
+        more_counts, more_cells = type_counts(batch, node_type, len(types))
+        counts, cells = counts + more_counts, cells + more_cells
+    counts += PSEUDO_COUNT
+    profiles.log_profile.copy_((counts / counts.sum(dim=1, keepdim=True)).log().T)
+    profiles.seen.copy_(cells >= CENTRE_CELLS)
 
 
 def fit_novelty(novelty: Novelty, training: EncodedCells, held_out: EncodedCells) -> None:
@@ -73,6 +106,7 @@ def fit_novelty(novelty: Novelty, training: EncodedCells, held_out: EncodedCells
     parts = novelty.parts(known.latent, known.logits)
     novelty.mean.copy_(parts.mean(dim=0))
     novelty.spread.copy_(parts.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD))
+    novelty.profiles.fit_depths(known.divergence, known.log_counts)
 
 
 def choose_limit(
@@ -80,8 +114,8 @@ def choose_limit(
 ) -> tuple[float, list[dict[str, Any]]]:
     """Choose the limit on held-out donors and return it with what it finds of each type that is left out.
 
-    A type is left out by doing without its leaves and centres; the network has still learnt from it, so that what is
-    found here is the better side of what is found of types that the network never saw.
+    A type is left out by doing without its leaves, centres and profile; the network has still learnt from it, so that
+    what is found here is the better side of what is found of types that the network never saw.
 
     Parameters
     ----------
@@ -106,7 +140,8 @@ def choose_limit(
     known = held_out.label != UNLABELLED
     if not bool(known.any()):
         return float("inf"), []
-    scores = novelty(held_out.latent[known], held_out.logits[known]).numpy()
+    misfit = novelty.profiles(held_out.divergence, held_out.log_counts)
+    scores = novelty(held_out.latent[known], held_out.logits[known], misfit[known]).numpy()
     of_type = ontology.ancestor_at(TYPE_LEVEL)[held_out.label[known].numpy()]
     strange = {
         int(node): _left_out(novelty, held_out, known, of_type == node, int(node), ontology)
@@ -142,7 +177,9 @@ def _left_out(
     nodes = torch.from_numpy(~(below & ~below[node]).any(axis=1))
     cells = torch.from_numpy(np.flatnonzero(known.numpy())[is_type])
     parts = novelty.parts(held_out.latent[cells], held_out.logits[cells], (nodes, leaves))
-    scores: npt.NDArray[np.float32] = novelty.standardised(parts).numpy()
+    profile = torch.from_numpy(ontology.nodes_at(TYPE_LEVEL) == node)
+    misfit = novelty.profiles(held_out.divergence[cells], held_out.log_counts[cells], profile)
+    scores: npt.NDArray[np.float32] = novelty.score(parts, misfit).numpy()
     return scores
 
 

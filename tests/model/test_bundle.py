@@ -22,7 +22,7 @@ def bundle(ontology):
     )
     scale = StageScale.load("mouse_carcinogenesis")
     network = Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval()
-    novelty = Novelty(len(ontology.nodes), 4)
+    novelty = Novelty(n_nodes=len(ontology.nodes), n_latent=4, n_genes=3, n_types=len(ontology.nodes_at(2)))
     novelty.centre.fill_(0.25)
     novelty.seen[3] = True
     prior = torch.arange(1.0, len(ontology.leaves) + 1)

@@ -32,7 +32,7 @@ def bundle(ontology):
         scale=StageScale.load("mouse_carcinogenesis"),
         vocabulary=GeneVocabulary(("Cxcr2", "S100a8", "Epcam"), ("ENSMUSG00000026180", "", ""), "mouse"),
         temperatures=torch.tensor([1.0, 1.5, 2.0]),
-        novelty=Novelty(len(ontology.nodes), 4),
+        novelty=Novelty(n_nodes=len(ontology.nodes), n_latent=4, n_genes=3, n_types=len(ontology.nodes_at(2))),
         rules=CallRules(back_off=0.5, novelty=float("inf")),
         reference={"sensitivity": [], "false_positive": []},
         training_labels={"NEUT": 3},

@@ -128,4 +128,5 @@ def encoded(network: Network, novelty: Novelty, batches: Iterable[CellBatch]) ->
 def _encoded_batches(network: Network, novelty: Novelty, batches: Iterable[CellBatch]) -> Iterator[EncodedCells]:
     for batch in batches:
         latent, logits = network(batch)
-        yield EncodedCells(latent.float(), logits.float(), *novelty.profiles.divergences(batch), batch.cell_type)
+        divergence, log_counts = novelty.profiles.divergences(batch)
+        yield EncodedCells(latent.float(), logits.float(), divergence, log_counts, batch.cell_type)

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.cells_scores import UMI_BINS
 from benchmarks.cells_settings import DONORS, FOLDS, HUMAN, METHODS, STUDIES, STUDY, UNKNOWN
 from benchmarks.markdown import number, table
+from benchmarks.real_mice import NETWORK
 from schema.labels import CellOntology
 
 Row = Mapping[str, Any]
@@ -104,10 +105,15 @@ def speed_table(rows: Sequence[Row]) -> str:
     return table(header, body)
 
 
-def target_table(targets: Sequence[Row]) -> str:
-    """Return each target with what was got, and whether it is met."""
+def target_table(targets: Sequence[Row], not_run: Sequence[Row] = ()) -> str:
+    """Return each target with what was got, and whether it is met; no verdict where the network did not run whole."""
     verdicts = {True: "met", False: "**not met**", None: "-"}
-    body = [[target["name"], target["wanted"], target["got"], verdicts[target["is_met"]]] for target in targets]
+    partial = {row["part"] for row in not_run if row["method"] == NETWORK}
+    body = []
+    for target in targets:
+        is_partial = target["name"].split(":")[0] in partial and target["is_met"] is not None
+        verdict = "run in part: no verdict" if is_partial else verdicts[target["is_met"]]
+        body.append([target["name"], target["wanted"], target["got"], verdict])
     return table(["target", "wanted", "got", "verdict"], body)
 
 
@@ -123,7 +129,7 @@ def page(results: Row) -> str:
         seeds=", ".join(str(seed) for seed in results["seeds"]),
         versions=", ".join(f"{name} {found}" for name, found in results["versions"].items()) or "no peer",
         cohort=", ".join(f"`{name}` {value:g}" for name, value in results["cohort"].items()),
-        targets=target_table(results["targets"]),
+        targets=target_table(results["targets"], results["not_run"]),
         **{f"{part}_table": part_table(results, part) for part in SHOWN_PARTS},
         **{f"{part}_library": library_table(results, part) for part in SHOWN_PARTS},
         studies_strict=case_table(results, STUDIES, "strict", "tested on"),

@@ -6,7 +6,7 @@ from benchmarks.cells import parse, results
 from benchmarks.cells_cohort import CohortConfig
 from benchmarks.cells_macro import Macro
 from benchmarks.cells_methods import Answer
-from benchmarks.cells_page import page, part_table, stranger_table
+from benchmarks.cells_page import page, part_table, stranger_table, target_table
 from benchmarks.cells_run import Found
 from benchmarks.cells_scores import area_under_curve, by_library_size, calibration_error, ontology_aware, strict
 from benchmarks.cells_settings import DONORS, PARTS, SETTINGS, UNKNOWN, Plan
@@ -165,3 +165,13 @@ def test_the_command_line_reads():
     options = parse(["--data", "x", "--output", "y", "--parts", "donors", "speed"])
     assert options.parts == ["donors", "speed"]
     assert parse(["--data", "x", "--output", "y"]).parts[-1] == "speed"
+
+
+def test_what_the_network_did_not_run_whole_has_no_verdict():
+    targets = [
+        {"name": "mice: states", "wanted": "much", "got": "0.9", "is_met": True},
+        {"name": "human: states", "wanted": "much", "got": "0.1", "is_met": False},
+        {"name": "mice: types", "wanted": "much", "got": "not measured", "is_met": None},
+    ]
+    lines = target_table(targets, [{"part": "mice", "method": "network", "why": "not yet"}]).splitlines()[2:]
+    assert [line.split("|")[4].strip() for line in lines] == ["run in part: no verdict", "**not met**", "-"]

@@ -120,9 +120,13 @@ def encoded(network: Network, novelty: Novelty, batches: Iterable[CellBatch]) ->
     parts = list(_encoded_batches(network, novelty, batches))
     if parts:
         return EncodedCells(*(torch.cat(column) for column in zip(*parts, strict=True)))
-    n_columns = network.encoder.n_latent, network.cell_type_head.n_leaves, len(novelty.profiles.seen)
-    empty = [torch.zeros(0, n) for n in n_columns]
-    return EncodedCells(*empty, torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    return EncodedCells(
+        latent=torch.zeros(0, network.encoder.n_latent),
+        logits=torch.zeros(0, network.cell_type_head.n_leaves),
+        divergence=torch.zeros(0, len(novelty.profiles.seen)),
+        log_counts=torch.zeros(0),
+        label=torch.zeros(0, dtype=torch.int64),
+    )
 
 
 def _encoded_batches(network: Network, novelty: Novelty, batches: Iterable[CellBatch]) -> Iterator[EncodedCells]:

@@ -20,8 +20,9 @@ import yaml
 from benchmarks.augmentation_cost import step_seconds
 from benchmarks.augmentation_page import NONE, page
 from benchmarks.augmentation_scores import DROPLETS, score
-from benchmarks.augmentation_sets import STUDIES, cohort, donors, write_sets
+from benchmarks.augmentation_sets import STUDIES, donors, write_sets
 from benchmarks.measure import ROOT, commit, hardware
+from benchmarks.training_cohort import cohort
 from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
 from model.augment import AugmentationConfig

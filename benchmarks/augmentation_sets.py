@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,27 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from benchmarks.measure import python, run_measured
-
 STUDIES = ("S1", "S2")
 """The simulator's studies: the network is trained on mice of the first."""
 N_TRAINING_MICE, N_MICE = 3, 5
 """Mice per stage and study: the first train (in the first study), the others validate."""
 THIN_TO, AMBIENT, GENES_LEFT = 300, 0.15, 0.5
 """What makes cells harder: UMI that richer droplets are thinned to, share of added ambient RNA, share of genes left."""
-
-
-def cohort(work: Path, options: dict[str, int]) -> Path:
-    """Return the file of a simulated cohort, made where it is not there; its held-out mice are thrown away unseen."""
-    folder = work / "_".join(f"{name}{value}" for name, value in options.items())
-    path = folder / "train_simulated.h5ad"
-    if not path.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        work.mkdir(parents=True, exist_ok=True)
-        pairs = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        run_measured(python("-m", "datamodules.simulate", "--output", str(folder), *pairs), work / "simulate.log")
-        (folder / "held_out_simulated.h5ad").unlink()
-    return path
 
 
 def donors(study: str, *, training: bool) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.batch_size_page import page
-from benchmarks.measure import ROOT, commit, hardware, python, run_measured
+from benchmarks.measure import ROOT, commit, hardware
+from benchmarks.training_cohort import cohort
 from datamodules.data_config import DataConfig
 from model.encoder import EncoderConfig
 from model.network import NetworkConfig
@@ -28,19 +29,6 @@ QUICK_COHORT = COHORT | {"n_cells": 150, "n_genes": 600}
 BATCH_SIZES, QUICK_BATCH_SIZES = (128, 512, 2048), (128, 512)
 RATES, QUICK_RATES = (1e-3, 2e-3, 4e-3, 8e-3), (5e-4, 1e-3)
 N_HIDDEN, N_EPOCHS = 256, 4
-
-
-def cohort(work: Path, options: dict[str, int]) -> Path:
-    """Return the training file of a simulated cohort, made where it is not there."""
-    folder = work / "_".join(f"{name}{value}" for name, value in options.items())
-    path = folder / "train_simulated.h5ad"
-    if not path.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        work.mkdir(parents=True, exist_ok=True)
-        pairs = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        run_measured(python("-m", "datamodules.simulate", "--output", str(folder), *pairs), work / "simulate.log")
-        (folder / "held_out_simulated.h5ad").unlink()
-    return path
 
 
 def run(cells: Path, folder: Path, batch_size: int, rate: float, seed: int, n_epochs: int) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Methods:
 
 def remove_models(place: Path) -> None:
     """Remove what a method learnt from a folder, and leave answers and logs."""
-    for name in ("run", "floor.pkl"):
+    for name in ("run", "floor.model"):
         path = place / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     (place / "floor.npz").unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def measure_speed(
     Each row is of a method and a file: cells, rounds, median seconds, cells per second and peak MiB.
     """
     bundle = methods.place(setting, NETWORK) / "run" / "bundle"
-    model = methods.place(setting, CELLTYPIST) / "floor.pkl"
+    model = methods.place(setting, CELLTYPIST) / "floor.model"
     tables_alone = ("--report", "false", "--explain.n_cells", "0")
     commands = {NETWORK: python("predict.py", "{file}", "--bundle", str(bundle), "--output", "{output}", *tables_alone)}
     if model.exists():

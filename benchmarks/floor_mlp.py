@@ -15,7 +15,6 @@ N_HIDDEN, DROPOUT = 256, 0.2
 BATCH_SIZE, LEARNING_RATE = 128, 1e-3
 MIN_EPOCHS, MIN_STEPS = 10, 1_000
 """Training stops after so many epochs or so many steps, whichever is later; nothing is looked at to stop earlier."""
-_CELLS_AT_ONCE = 4096
 
 
 class PlainMlp:
@@ -46,15 +45,12 @@ class PlainMlp:
             optimiser.zero_grad()
             torch.autograd.backward(nn.functional.cross_entropy(self.layers(_dense(x[rows])), target[rows]))
             optimiser.step()
-        self.layers.eval()
         return self
 
-    @torch.inference_mode()
-    def predict_proba(self, x: sparse.csr_matrix) -> npt.NDArray[np.float32]:
-        """Map cells float32 CSR `[n_cells, n_genes]` to probabilities float32 `[n_cells, n_classes]`."""
-        starts = range(0, x.shape[0], _CELLS_AT_ONCE)
-        parts = [self.layers(_dense(x[start : start + _CELLS_AT_ONCE])).softmax(dim=1) for start in starts]
-        return torch.cat(parts).numpy()
+    def weights(self) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+        """Return weight float32 `[n_out, n_in]` and bias float32 `[n_out]` of each layer, in order."""
+        linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in linear]
 
     def _batches(self, n_cells: int) -> Iterator[npt.NDArray[np.int64]]:
         rng = np.random.default_rng(self._seed)

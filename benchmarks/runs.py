@@ -117,7 +117,7 @@ def floor_probabilities(
         Classes `[n_classes]`, probabilities float `[n_cells, n_classes]` and what it cost.
     """
     command = command or python("-m", "benchmarks.floors")
-    model, found = output.with_suffix(".pkl"), output.with_suffix(".npz")
+    model, found = output.with_suffix(".model"), output.with_suffix(".npz")
     fit = [*command, "fit", "--method", method, "--seed", str(training.seed), "--model", str(model)]
     fit += ["--train", *(str(path) for path in training.files), "--test-donors", *training.test_donors]
     fitted = run_measured(fit, output.with_suffix(".fit.log"))

@@ -88,7 +88,7 @@ def test_commands_take_turns_over_files_and_leave_nothing(plan, monkeypatch):
     monkeypatch.setattr(cells_speed, "run_measured", run_measured)
     methods = Methods(plan.work, plan.work)
     setting = SETTINGS[DONORS](plan)[0]
-    model = methods.place(setting, "celltypist") / "floor.pkl"
+    model = methods.place(setting, "celltypist") / "floor.model"
     model.parent.mkdir(parents=True)
     model.touch()
     monkeypatch.setattr(methods, "python_of", lambda _: "python")
@@ -123,7 +123,7 @@ def test_answers_about_other_cohorts_are_refused(tmp_path):
 
 def test_models_are_removed_and_logs_stay(tmp_path):
     (tmp_path / "run" / "bundle").mkdir(parents=True)
-    for name in ("floor.pkl", "floor.npz", "floor.fit.log", "answers.parquet"):
+    for name in ("floor.model", "floor.npz", "floor.fit.log", "answers.parquet"):
         (tmp_path / name).touch()
     remove_models(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.parquet", "floor.fit.log"]

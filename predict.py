@@ -246,7 +246,7 @@ class Run:
 
     def write(self, folder: Path) -> None:
         """Write annotated.h5ad, cells.parquet, samples.csv, filters.csv and genes.csv."""
-        obsm = {LATENT: self.bundle.config.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
+        obsm = {LATENT: self.bundle.network.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
         target = folder / "annotated.h5ad"
         with (
             AnnotatedWriter(self.store, target, obsm=obsm, overwrite_columns=self.config.overwrite) as annotated,

@@ -1,4 +1,4 @@
-"""Train a bundle: config -> data and network -> fit -> calibrate -> bundle."""
+"""Train a bundle: config -> data and network -> fit -> calibrate -> fit anew on all donors -> bundle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +23,12 @@ from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
 from datamodules.splits import SplitConfig
 from model.augment import AugmentationConfig
-from model.bundle import Bundle, save_bundle
+from model.bundle import Bundle, load_bundle, save_bundle
 from model.calibrate import CalibrationConfig, calibrate
 from model.made_labels import implied_labels, made_labels
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
+from model.refit import carry_over
 from model.training import OptimisationConfig, TrainingModule
 from schema.command import flat_options, parse_config, plain_options, run_command
 from schema.errors import UsageError
@@ -42,7 +43,10 @@ CONFIG = "config.yaml"
 """The resolved config, in the run folder."""
 
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
-"""What a run goes on from, in its folder."""
+"""What a run goes on from, in its folder or that of the second training."""
+
+VALIDATED, REFIT = "validated", "refit"
+"""In the run folder: the bundle that has not seen the validation donors, and the training that has."""
 
 _MAY_CHANGE = (
     *("output", "resume", "tracking.", "data.threads"),
@@ -114,6 +118,9 @@ class TrainConfig:
     """Machine and length."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """Experiment log."""
+    refit: bool = True
+    """Whether the network is trained anew on all donors after it was chosen and calibrated on the validation donors;
+    takes as long again. The bundle that has not seen them stays beside it (validated/)."""
     seed: int = 0
     """Seed of split, order, initial weights and augmentation."""
     resume: bool = False
@@ -130,20 +137,43 @@ def train(config: TrainConfig) -> Path:
     """
     quieten_lightning()
     checkpoint = checkpoint_to_resume(config) if config.resume else None
-    if _is_first_process() and not config.resume:
+    is_first, begins = _is_first_process(), not config.resume
+    if is_first and begins:
         claim_empty(config.output)
-    pl.seed_everything(config.seed, verbose=False)
     cells = CellDataModule(config.data, config.split, config.seed)
     cells.prepare()
-    trainer = build_trainer(config, has_validation=any(cells.dataset.n_rows("val")))
-    module = build_module(cells, config, trainer.world_size)
-    if _is_first_process() and not config.resume:
+    if is_first and begins:
         write_run_files(cells, config)
+    refits = config.refit and any(cells.dataset.n_rows("val"))
+    if not is_validated(config.output):
+        module = fit(cells, config, config.output, checkpoint).cpu()
+        checkpoint = None
+        if is_first:
+            bundle = calibrated_bundle(module.network.eval(), cells, config)
+            save_bundle(bundle, config.output / (VALIDATED if refits else "bundle"))
+    if refits:
+        logger.info("training anew on all donors, those of the validation among them")
+        everyone = cells.joined()
+        module = fit(everyone, config, config.output / REFIT, checkpoint).cpu()
+        if is_first:
+            save_bundle(refitted_bundle(module.network.eval(), cells, everyone, config), config.output / "bundle")
+    return config.output / "bundle"
+
+
+def is_validated(output: Path) -> bool:
+    """Return whether a run folder holds the bundle of a first training, so that the second is what is left."""
+    return (output / VALIDATED).exists()
+
+
+def fit(cells: CellDataModule, config: TrainConfig, folder: Path, checkpoint: Path | None) -> TrainingModule:
+    """Train a new network, from its beginning or from a checkpoint, and return it with its best weights."""
+    pl.seed_everything(config.seed, verbose=False)
+    trainer = build_trainer(config, folder, has_validation=any(cells.dataset.n_rows("val")))
+    module = build_module(cells, config, trainer.world_size)
     trainer.fit(module, datamodule=cells, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         load_best(module, trainer)
-        save_bundle(calibrated_bundle(module.network.eval(), cells, config), config.output / "bundle")
-    return config.output / "bundle"
+    return module
 
 
 def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> TrainingModule:
@@ -162,8 +192,8 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
     )
 
 
-def checkpoint_to_resume(config: TrainConfig) -> Path:
-    """Return the checkpoint that a run goes on from.
+def checkpoint_to_resume(config: TrainConfig) -> Path | None:
+    """Return the checkpoint that a run goes on from; None where the second training has not written one yet.
 
     Raises
     ------
@@ -185,6 +215,9 @@ def checkpoint_to_resume(config: TrainConfig) -> Path:
             where=where,
             fix=f"Give --config {config.output / CONFIG} --resume true.",
         )
+    if is_validated(config.output):
+        again = config.output / REFIT / LAST_CHECKPOINT
+        return again if again.is_file() else None
     return path
 
 
@@ -203,16 +236,16 @@ def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
     return network
 
 
-def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
-    """Return Lightning's trainer with log, checkpoints and progress on stderr."""
+def build_trainer(config: TrainConfig, folder: Path, *, has_validation: bool) -> pl.Trainer:
+    """Return Lightning's trainer with log and checkpoints in a folder, and progress on stderr."""
     best = ModelCheckpoint(
-        dirpath=config.output / "checkpoints",
+        dirpath=folder / LAST_CHECKPOINT.parent,
         filename="best",
         monitor="val/cell_type/f1_macro" if has_validation else None,
         mode="max",
         enable_version_counter=False,
     )
-    last = ResumeCheckpoint(config.output / LAST_CHECKPOINT, config.trainer.checkpoint_steps)
+    last = ResumeCheckpoint(folder / LAST_CHECKPOINT, config.trainer.checkpoint_steps)
     callbacks: list[Callback] = [EpochLine(), LearningRateMonitor("epoch"), best, last]
     show_bar = config.trainer.progress_bar and sys.stderr.isatty()
     if show_bar:
@@ -224,7 +257,7 @@ def build_trainer(config: TrainConfig, *, has_validation: bool) -> pl.Trainer:
         precision=config.trainer.precision,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip,
-        logger=build_loggers(config),
+        logger=build_loggers(config, folder),
         callbacks=callbacks,
         limit_val_batches=1.0 if has_validation else 0,
         num_sanity_val_steps=0,
@@ -283,11 +316,14 @@ class EpochLine(Callback):
         logger.info("epoch %d/%s  %s", trainer.current_epoch + 1, trainer.max_epochs, text)
 
 
-def build_loggers(config: TrainConfig) -> list[Logger]:
-    """Return the CSV log (log/metrics.csv; log-2 after a resume) and, unless off, Weights & Biases."""
-    n_before = len(list(config.output.glob("log*")))
-    loggers: list[Logger] = [CSVLogger(config.output, name=f"log-{n_before + 1}" if n_before else "log", version="")]
-    if config.tracking.mode != "off" and _is_first_process():
+def build_loggers(config: TrainConfig, folder: Path) -> list[Logger]:
+    """Return the CSV log (log/metrics.csv; log-2 after a resume) and, unless off, Weights & Biases.
+
+    Weights & Biases follow the training that is validated; the second, on all donors, is in its CSV log alone.
+    """
+    n_before = len(list(folder.glob("log*")))
+    loggers: list[Logger] = [CSVLogger(folder, name=f"log-{n_before + 1}" if n_before else "log", version="")]
+    if config.tracking.mode != "off" and folder == config.output and _is_first_process():
         loggers.append(_wandb_logger(config))
     return loggers
 
@@ -332,17 +368,16 @@ def write_run_files(cells: CellDataModule, config: TrainConfig) -> None:
 
 
 def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
-    """Put the weights of the best epoch back into the module."""
+    """Put the weights of the best epoch back into the module; without validation they are those of the last."""
     checkpoint = trainer.checkpoint_callback
     path = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
     if path:
         module.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["state_dict"])
-    module.cpu()
 
 
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
     """Calibrate on the validation donors and return the bundle."""
-    ontology, counts = cells.dataset.ontology, cells.dataset.training_labels()
+    ontology = cells.dataset.ontology
     donors = cells.dataset.samples["donor_id"].astype("category").cat
     calibration = calibrate(
         network,
@@ -358,12 +393,32 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         ontology=ontology,
         scale=cells.dataset.scale,
         vocabulary=cells.dataset.vocabulary,
-        training_labels={ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
-        training_prior=leaf_prior(implied_labels(torch.from_numpy(counts), ontology, config.augmentation), ontology),
-        made_labels=made_labels(torch.from_numpy(counts), ontology, config.augmentation),
-        provenance=provenance(cells, config),
+        **what_trained(cells, config),
         **vars(calibration),
     )
+
+
+def refitted_bundle(network: Network, cells: CellDataModule, everyone: CellDataModule, config: TrainConfig) -> Bundle:
+    """Return the bundle of the network trained on all donors, calibrated as the validated one was."""
+    bundle = carry_over(
+        load_bundle(config.output / VALIDATED),
+        network,
+        training=partial(cells.batches, "train"),
+        all_cells=partial(everyone.batches, "train"),
+    )
+    return replace(bundle, **what_trained(everyone, config))
+
+
+def what_trained(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
+    """Return the fields of a bundle that say what a network was trained on."""
+    ontology, counts = cells.dataset.ontology, cells.dataset.training_labels()
+    labels = torch.from_numpy(counts)
+    return {
+        "training_labels": {ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
+        "training_prior": leaf_prior(implied_labels(labels, ontology, config.augmentation), ontology),
+        "made_labels": made_labels(labels, ontology, config.augmentation),
+        "provenance": provenance(cells, config),
+    }
 
 
 def provenance(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:

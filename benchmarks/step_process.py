@@ -85,7 +85,7 @@ class StepBench:
             module.n_steps = MANY
             if self.compiled:
                 module.network.encoder.compile()
-            trainer = build_trainer(config, has_validation=False)
+            trainer = build_trainer(config, config.output, has_validation=False)
             return fit(trainer, module, data, StepClock(self.seconds, self.n_warm))
 
     def save_untrained(self, folder: Path) -> None:

@@ -59,8 +59,17 @@ class CellDataModule(pl.LightningDataModule):
         """Open the files and choose how they are read; the second call does nothing."""
         if self._opened:
             return
-        self.dataset = open_dataset(self.data, self.split, self.seed)
+        self._take(open_dataset(self.data, self.split, self.seed))
         self.dataset.log()
+
+    def joined(self) -> CellDataModule:
+        """Return the same data with the validation donors among those trained on (see `Dataset.joined`)."""
+        cells = CellDataModule(self.data, self.split, self.seed)
+        cells._take(self.dataset.joined())
+        return cells
+
+    def _take(self, dataset: Dataset) -> None:
+        self.dataset = dataset
         self.reads = self._sizes()
         self._weights = label_weights(self.dataset.training_codes(), self.data.balance)
         self._staged = self.dataset.staged_samples(self.data.bag_cells)

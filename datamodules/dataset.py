@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +109,14 @@ class Dataset:
     def sample_stage(self) -> torch.Tensor:
         """Stage code of each sample, int64 `[n_samples]`; UNLABELLED where not known."""
         return torch.from_numpy(self.samples["tumor_stage"].to_numpy(dtype=np.int64))
+
+    def joined(self) -> Dataset:
+        """Return the data with the validation donors among those trained on, and none left for validation."""
+        pairs = zip(self.rows["train"], self.rows["val"], strict=True)
+        both = [Rows(np.union1d(np.asarray(train), np.asarray(val))) for train, val in pairs]
+        none = [Rows(np.empty(0, dtype=np.int64)) for _ in self.files]
+        samples = self.samples.assign(split=self.samples["split"].replace("val", "train"))
+        return replace(self, samples=samples, rows={**self.rows, "train": both, "val": none})
 
     def log(self) -> None:
         """Log what was found."""

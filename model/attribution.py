@@ -104,9 +104,8 @@ def _path_gradient(network: Network, start: Tensor, end: Tensor, score: Score, n
 
 
 def _logits(network: Network, hidden: Tensor) -> Tensor:
-    """Return leaf logits, float `[n, n_leaves]`, from the first hidden layer, float `[n, n_hidden]`."""
-    encoder = network.encoder
-    return network.cell_type_head(encoder.last(encoder.blocks(hidden)))  # type: ignore[no-any-return]
+    """Return leaf logits, float `[n, n_leaves]`, from the first hidden layer, float `[n, n_members * n_hidden]`."""
+    return network.cell_type_head(network.encoder.after_first(hidden))  # type: ignore[no-any-return]
 
 
 def path_points(n_steps: int, turn: Tensor) -> tuple[Tensor, Tensor]:

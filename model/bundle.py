@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.encoder import EncoderConfig
 from model.heads import StageHeadConfig
@@ -29,7 +29,7 @@ from schema.genes import GeneVocabulary
 from schema.labels import TYPE_LEVEL, CellOntology
 from schema.stages import StageScale
 
-FORMAT = 3
+FORMAT = 4
 WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
 _KEYS = {
     "format",
@@ -241,13 +241,13 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         raise _broken(WEIGHTS, f"values that are not finite in {bad[0]}")
     novelty = Novelty(
         n_nodes=len(ontology.nodes),
-        n_latent=config.encoder.n_latent,
+        n_latent=network.encoder.n_latent,
         n_genes=vocabulary.n_genes,
         n_types=len(ontology.nodes_at(TYPE_LEVEL)),
     )
     of_novelty = {name.removeprefix(_NOVELTY): weights.pop(name) for name in list(weights) if name.startswith(_NOVELTY)}
-    novelty.load_state_dict(of_novelty, strict=True)
-    network.load_state_dict(weights, strict=True)
+    _fill(novelty, of_novelty, "novelty score")
+    _fill(network, weights, "network")
     temperatures = torch.tensor(content["temperatures"], dtype=torch.float32)
     if temperatures.shape != (int(ontology.levels.max()),) or not bool((temperatures > 0).all()):
         raise _broken(DESCRIPTION, "temperatures that do not fit the label tree")
@@ -279,6 +279,17 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         provenance=dict(content["provenance"]),
         digest=_sha256(folder / DESCRIPTION),
     )
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    """Put tensors into a module that has the same names and shapes."""
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    if odd := sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)):
+        key = odd[0]
+        got = f"{key} of the {name} as {found.get(key, 'nothing')} where {expected.get(key, 'nothing')} belongs"
+        raise _broken(WEIGHTS, got)
+    module.load_state_dict(tensors)
 
 
 def _finite_or_none(value: Any) -> Any:

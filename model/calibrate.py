@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.back_off import BackOffCurve
-from model.calibration import MOST_CELLS, CalibrationCheck, fit_temperatures
+from model.calibration import MOST_CELLS, CalibrationCheck, fit_excess_prior, fit_temperatures
 from model.network import Network
 from model.novelty import Novelty
 from model.novelty_fit import EncodedCells, choose_limit, fit_novelty, fit_profiles
@@ -96,6 +96,10 @@ def calibrate(
     )
     fit_profiles(novelty.profiles, training(MOST_CELLS), ontology)
     some = encoded(network, novelty, held_out(MOST_CELLS))
+    log_prior = network.cell_type_head.log_prior
+    excess = fit_excess_prior(some.logits, some.label, tree, log_prior)
+    network.cell_type_head.strength.sub_(excess)
+    some = some._replace(logits=some.logits - excess * log_prior)
     temperatures = fit_temperatures(some.logits, some.label, tree)
     fit_novelty(novelty, encoded(network, novelty, training(MOST_CELLS)), some)
     limit, found = choose_limit(novelty, some, ontology, config.most_flagged)

@@ -1,4 +1,4 @@
-"""Calibration on held-out donors: one temperature per level of the label tree, and how well the result holds."""
+"""Calibration on held-out donors: the weight of the prior, one temperature per level, and how well the result holds."""
 
 from __future__ import annotations
 
@@ -52,6 +52,39 @@ def fit_temperatures(logits: Tensor, label: Tensor, tree: LabelTree) -> Tensor:
             best = minimize_scalar(_mean_loss, bounds=(-_LOG_BOUND, _LOG_BOUND), args=(steps,), method="bounded")
             temperatures[level] = math.exp(best.x)
     return temperatures
+
+
+def fit_excess_prior(logits: Tensor, label: Tensor, tree: LabelTree, log_prior: Tensor) -> float:
+    """Return how much of the log prior the logits have too much, 0 to 1, by maximum likelihood with the temperatures.
+
+    A network that has seen a rare type in a few cells says too little for it on cells of other donors: what it learnt
+    of the type speaks weakly there, and the prior at full strength. Correcting temperature and bias together is
+    bias-corrected temperature scaling (Alexandari et al. 2020, arXiv:1901.06852); here the bias has one direction.
+
+    Parameters
+    ----------
+    logits
+        float `[n_cells, n_leaves]` of cells of donors that were not trained on.
+    label
+        int64 `[n_cells]`, node index or UNLABELLED.
+    tree
+        The label tree.
+    log_prior
+        float `[n_leaves]`.
+    """
+    known = label != UNLABELLED
+    if not bool(known.any()):
+        return 0.0
+    logits, label = logits[known], label[known]
+
+    def loss(excess: float) -> float:
+        rest = logits - excess * log_prior
+        temperatures = fit_temperatures(rest, label, tree)
+        parts = zip(torch.split(rest, _CELLS_AT_ONCE), torch.split(label, _CELLS_AT_ONCE), strict=True)
+        said = [tree.node_log_probabilities(part, temperatures).gather(1, node[:, None]) for part, node in parts]
+        return -float(torch.cat(said).double().mean())
+
+    return float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.02}).x)
 
 
 def _step(scores: Tensor, node: Tensor, group: list[int]) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ class Predictor:
         self.temperatures = bundle.temperatures.to(self.device)
         head = self.network.stage_head
         self._pool = head.empty(n_samples) if head is not None else None
-        self._n_latent = bundle.config.encoder.n_latent
+        self._n_latent = encoder.n_latent
         types, ambient = bundle.ontology.nodes_at(TYPE_LEVEL), bundle.ontology.ambient_type
         self._of_type = torch.from_numpy(bundle.ontology.leaves_below[types].T).float().to(self.device)
         self._left_out = torch.from_numpy((types == ambient) & stage_without_ambient).to(self.device)

@@ -47,9 +47,9 @@ class Network(nn.Module):
 
     def __init__(self, *, n_genes: int, n_leaves: int, n_stage_levels: int | None, config: NetworkConfig) -> None:
         super().__init__()
-        n_latent = config.encoder.n_latent
         self.encoder = Encoder(n_genes, config.encoder)
-        self.cell_type_head = CellTypeHead(n_latent, n_leaves)
+        n_latent = self.encoder.n_latent
+        self.cell_type_head = CellTypeHead(n_latent, n_leaves, config.encoder.n_members)
         self.stage_head = StageHead(n_latent, n_leaves, n_stage_levels, config.stage) if n_stage_levels else None
 
     def forward(self, batch: CellBatch) -> CellOutput:

@@ -78,8 +78,6 @@ def fit_profiles(profiles: Profiles, training: Iterable[CellBatch], ontology: Ce
 def fit_novelty(novelty: Novelty, training: EncodedCells, held_out: EncodedCells) -> None:
     """Take centres and covariance from training cells, mean and spread of the parts from held-out ones.
 
-    The covariance is shrunk as Ledoit and Wolf 2004 have it.
-
     Parameters
     ----------
     novelty
@@ -89,6 +87,42 @@ def fit_novelty(novelty: Novelty, training: EncodedCells, held_out: EncodedCells
     held_out
         Cells of other donors; where there are none, the training cells stand in.
     """
+    fit_centres(novelty, training)
+    if not bool(novelty.seen.any()):
+        return
+    known = held_out if len(held_out.label) else training
+    mean, spread = _mean_and_spread(novelty, known)
+    novelty.mean.copy_(mean)
+    novelty.spread.copy_(spread)
+    novelty.profiles.fit_depths(known.divergence, known.log_counts)
+
+
+def carry_novelty(novelty: Novelty, training: EncodedCells, before: Novelty, before_training: EncodedCells) -> None:
+    """Fit the score of a network for which no donor was held out, from that of a like network for which some were.
+
+    Profiles are taken over. How far held-out cells lie beyond training cells is taken from before, in standard
+    deviations of training cells.
+
+    Parameters
+    ----------
+    novelty, training
+        The score, whose tensors are written, and the cells that its network was trained on.
+    before, before_training
+        The score of the other network, and the cells that that one was trained on.
+    """
+    novelty.profiles.load_state_dict(before.profiles.state_dict())
+    fit_centres(novelty, training)
+    if not bool(novelty.seen.any() and before.seen.any()):
+        return
+    (mean, spread), (mean_before, spread_before) = (
+        _mean_and_spread(score, cells) for score, cells in ((novelty, training), (before, before_training))
+    )
+    novelty.mean.copy_(mean + (before.mean - mean_before) * spread / spread_before)
+    novelty.spread.copy_(before.spread * spread / spread_before)
+
+
+def fit_centres(novelty: Novelty, training: EncodedCells) -> None:
+    """Take the centres of nodes and the covariance around them, shrunk as Ledoit and Wolf 2004 have it."""
     labels, counts = torch.unique(training.label[training.label != UNLABELLED], return_counts=True)
     nodes = labels[counts >= CENTRE_CELLS]
     if not len(nodes):
@@ -102,11 +136,12 @@ def fit_novelty(novelty: Novelty, training: EncodedCells, held_out: EncodedCells
     floor = _LEAST_SPREAD * np.trace(covariance) / len(covariance) + np.finfo(np.float64).tiny
     precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
     novelty.whiten.copy_(torch.from_numpy(np.linalg.cholesky(precision)))
-    known = held_out if len(held_out.label) else training
-    parts = novelty.parts(known.latent, known.logits)
-    novelty.mean.copy_(parts.mean(dim=0))
-    novelty.spread.copy_(parts.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD))
-    novelty.profiles.fit_depths(known.divergence, known.log_counts)
+
+
+def _mean_and_spread(novelty: Novelty, cells: EncodedCells) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of energy and distance, float32 `[2]` each."""
+    parts = novelty.parts(cells.latent, cells.logits)
+    return parts.mean(dim=0), parts.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD)
 
 
 def choose_limit(

@@ -145,11 +145,12 @@ class TrainingModule(pl.LightningModule):
         config, label = self.config, batch["cells"].cell_type
         with torch.no_grad():
             cells = self.augmentation(batch["cells"])
-        logits = self.network.classify(cells.expression, cells.present, cells.file).logits
-        drawn = logits + self.drawn_shift
-        cell_loss = hierarchical_cross_entropy(drawn, cells.cell_type, self.tree, config.ancestor_weight)
+        latent = self.network.encoder(cells.expression, cells.present, cells.file)
+        logits = self.network.cell_type_head.of_members(latent)
+        drawn, of_each = (logits + self.drawn_shift).flatten(0, 1), cells.cell_type.repeat(len(logits))
+        cell_loss = hierarchical_cross_entropy(drawn, of_each, self.tree, config.ancestor_weight)
         as_it_is = label.where(label == cells.cell_type, UNLABELLED)
-        self.train_metrics.update(logits.detach(), as_it_is, self.tree)
+        self.train_metrics.update(logits.detach().mean(dim=0), as_it_is, self.tree)
         self.log("train/cell_type/loss", cell_loss, prog_bar=True, batch_size=len(label))
         if "bags" not in batch:
             return cell_loss

@@ -49,12 +49,12 @@ def assert_same_weights(output, other):
     assert [name for name in here if not torch.equal(here[name], there[name])] == []
 
 
-def break_off_at(monkeypatch, step):
-    """Let training fail when it comes to a step, between two checkpoints."""
+def break_off_at(monkeypatch, step, after=None):
+    """Let training fail when it comes to a step, between two checkpoints, once a path is there."""
     work = TrainingModule.training_step
 
     def failing(self, batch, batch_idx):
-        if self.global_step == step:
+        if self.global_step == step and (after is None or after.exists()):
             raise KeyboardInterrupt
         return work(self, batch, batch_idx)
 
@@ -84,6 +84,20 @@ def test_a_resumed_run_ends_with_the_same_weights(cohort, uninterrupted, tmp_pat
     assert not (tmp_path / "run" / "bundle").exists()
     train.train(config(cohort, tmp_path / "run", "--resume", "true"))
     assert_same_weights(tmp_path / "run", uninterrupted)
+
+
+@pytest.mark.parametrize("n_done", [0, 7])
+def test_a_run_broken_off_in_its_second_training_goes_on_there(cohort, uninterrupted, tmp_path, monkeypatch, n_done):
+    run = tmp_path / "run"
+    with monkeypatch.context() as broken:
+        break_off_at(broken, n_done, after=run / train.VALIDATED)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            train.train(config(cohort, run))
+    assert not (run / "bundle").exists()
+    assert (run / train.REFIT / train.LAST_CHECKPOINT).exists() is (n_done > 0)
+    train.train(config(cohort, run, "--resume", "true"))
+    assert_same_weights(run, uninterrupted)
+    assert [path.name for path in run.glob("log*")] == ["log"]
 
 
 def test_the_learning_rate_goes_on_where_it_was(cohort, uninterrupted, tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ class LinearEncoder(torch.nn.Module):
         self.first.weight.data = torch.tensor([[1.0, 2.0], [0.0, -3.0]])
         self.first.bias.data = torch.tensor([0.5, 0.0])
         self.register_buffer("gene_mean", torch.tensor([1.0, 2.0]))
-        self.blocks = self.last = torch.nn.Identity()
+        self.after_first = torch.nn.Identity()
 
 
 def test_of_a_linear_network_it_is_weight_times_difference(make_batch):

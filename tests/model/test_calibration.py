@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from model.calibration import CalibrationCheck, Reliability, fit_temperatures
+from model.calibration import CalibrationCheck, Reliability, fit_excess_prior, fit_temperatures
 from model.tree import LabelTree
 from schema.labels import UNLABELLED
 
@@ -109,3 +109,18 @@ def test_without_labelled_cells_there_are_no_metrics_and_no_reference(check):
     found = check([(None, 0, {"MONO": 1.0})])
     assert found.metrics() == {}
     assert found.reference() == {"sensitivity": [], "false_positive": []}
+
+
+@pytest.mark.parametrize("excess", [0.0, 0.4])
+def test_prior_that_the_logits_have_too_much_is_found(ontology, excess):
+    generator = torch.Generator().manual_seed(0)
+    tree, log_prior = LabelTree(ontology), torch.linspace(-6, 0, len(ontology.leaves)).log_softmax(0)
+    logits = torch.randn(6000, len(ontology.leaves), generator=generator) * 2 + log_prior
+    leaf = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
+    found = fit_excess_prior(logits + excess * log_prior, tree.leaves[leaf], tree, log_prior)
+    assert found == pytest.approx(excess, abs=0.05)
+
+
+def test_without_labels_the_logits_have_none_too_much(ontology):
+    logits = torch.zeros(2, len(ontology.leaves))
+    assert fit_excess_prior(logits, torch.tensor([-1, -1]), LabelTree(ontology), logits[0]) == 0.0

@@ -14,7 +14,7 @@ def test_the_prior_is_in_the_logits_and_out_of_the_balanced_ones():
     torch.manual_seed(0)
     head, latent = CellTypeHead(6, 4), torch.randn(5, 6)
     plain = head(latent)
-    assert torch.equal(plain, head.layers(latent))
+    assert torch.equal(plain, head.members[0](latent))
     log_prior = torch.tensor([0.7, 0.2, 0.09, 0.01]).log()
     head.adjust(log_prior, 1.0)
     assert torch.allclose(head(latent), plain + log_prior)
@@ -31,7 +31,7 @@ def test_the_prior_travels_with_the_weights_and_is_not_trained():
     assert torch.equal(again.log_prior, head.log_prior)
     assert float(again.strength) == 1.0
     assert {name for name, _ in head.named_parameters()} == {
-        f"layers.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")
+        f"members.0.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")
     }
 
 
@@ -72,3 +72,13 @@ def test_levels_that_no_training_sample_had_get_no_probability():
 def test_level_probabilities_by_hand():
     levels = level_probabilities(torch.tensor([[0.0, -100.0]]))
     assert torch.allclose(levels, torch.tensor([[0.5, 0.5, 0.0]]))
+
+
+def test_the_logits_are_the_mean_over_members():
+    torch.manual_seed(0)
+    head, latent = CellTypeHead(6, 4, n_members=2), torch.randn(5, 6)
+    head.adjust(torch.tensor([0.7, 0.2, 0.09, 0.01]).log(), 1.0)
+    of_members = head.of_members(latent)
+    assert of_members.shape == (2, 5, 4)
+    assert torch.allclose(of_members[1], head.members[1](latent[:, 3:]) + head.log_prior)
+    assert torch.allclose(head(latent), (of_members[0] + of_members[1]) / 2)

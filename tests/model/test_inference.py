@@ -103,7 +103,7 @@ def test_cells_called_ambient_can_be_kept_out_of_the_stage(bundle, make_batch, o
     """The last layer is made to call every cell ambient, whatever it holds."""
     ambient = ontology.leaves.tolist().index(ontology.index_by_id["AMBIENT"])
     with torch.no_grad():
-        bundle.network.cell_type_head.layers[-1].bias[ambient] += 50
+        bundle.network.cell_type_head.members[0][-1].bias[ambient] += 50
     batch = make_batch(COUNTS, sample=SAMPLE)
     within, without = (
         Predictor(bundle, device="cpu", n_samples=2, stage_without_ambient=choice) for choice in (False, True)

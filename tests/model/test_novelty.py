@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.novelty import Novelty
-from model.novelty_fit import EncodedCells, choose_limit, fit_novelty
+from model.novelty_fit import EncodedCells, carry_novelty, choose_limit, fit_novelty
 
 N_LATENT = 3
 
@@ -102,3 +102,25 @@ def test_a_neutrophil_state_is_left_out_with_its_whole_type(ontology):
 def test_without_held_out_cells_nothing_is_out_of_distribution(ontology, fitted):
     nothing = EncodedCells(*(part[:0] for part in drawn(ontology, ["B"], 1, 0)))
     assert choose_limit(fitted, nothing, ontology, 0.05) == (float("inf"), [])
+
+
+def test_the_score_of_a_like_network_is_carried_over(ontology, fitted):
+    training = drawn(ontology, ["MAC", "B", "PLT"], 2000, 0)
+    same, other = new_novelty(ontology), new_novelty(ontology)
+    carry_novelty(same, training, fitted, training)
+    cells = drawn(ontology, ["MAC", "B", "PLT"], 50, 3)
+    assert torch.allclose(scored(same, cells), scored(fitted, cells), atol=1e-4)
+    turned = torch.tensor([[0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]])
+    seen = training._replace(latent=training.latent @ turned)
+    carry_novelty(other, seen, fitted, training)
+    again = scored(other, cells._replace(latent=cells.latent @ turned))
+    assert torch.allclose(again, scored(fitted, cells), atol=1e-3)
+
+
+def test_held_out_cells_stand_as_far_from_training_cells_as_before(ontology, fitted):
+    training = drawn(ontology, ["MAC", "B", "PLT"], 2000, 0)
+    fitted.mean += torch.tensor([0.0, 3.0])
+    found = new_novelty(ontology)
+    carry_novelty(found, training, fitted, training)
+    assert torch.allclose(found.mean, fitted.mean, atol=1e-4)
+    assert torch.allclose(found.spread, fitted.spread, rtol=1e-4)

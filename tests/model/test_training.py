@@ -19,10 +19,10 @@ OFF = dict.fromkeys(("thin_share", "doublet_share", "ambient_share", "mixing_sha
 
 @pytest.fixture
 def make_module(ontology):
-    def make(*, dropout=0.0, seed=0, drawn_counts=None, augmentation=None, **options):
+    def make(*, dropout=0.0, seed=0, n_members=1, drawn_counts=None, augmentation=None, **options):
         torch.manual_seed(0)
         config = NetworkConfig(
-            encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4, dropout=dropout),
+            encoder=EncoderConfig(n_members=n_members, n_hidden=8, n_blocks=1, n_latent=4, dropout=dropout),
             stage=StageHeadConfig(n_attention=2, n_pooled=2),
         )
         network = Network(n_genes=6, n_leaves=len(ontology.leaves), n_stage_levels=3, config=config)
@@ -250,3 +250,18 @@ def test_the_learning_rate_goes_with_the_square_root_of_the_batch_unless_given(m
     assert usual_learning_rate(4096) == 8e-3
     assert peak(make_module()) == pytest.approx(2e-3)  # batches of 128
     assert peak(make_module(learning_rate=0.3)) == 0.3
+
+
+def test_each_member_learns_by_itself(make_module, make_batch):
+    cells = make_batch(torch.arange(24).reshape(4, 6).numpy(), cell_type=[1, 5, 9, -1])
+    module = make_module(n_members=2).eval()
+    loss = module.training_step({"cells": cells}, 0)
+    head, latent = module.network.cell_type_head, module.network(cells).latent
+    alone = [hierarchical_cross_entropy(part, cells.cell_type, module.tree, 0.3) for part in head.of_members(latent)]
+    assert float(loss.detach()) == pytest.approx(float((alone[0] + alone[1]).detach()) / 2, rel=1e-5)
+    loss.backward()
+    found = module.network.encoder.first.weight.grad[:8].clone()
+    module.zero_grad()
+    first, _ = head.of_members(module.network(cells).latent)
+    (hierarchical_cross_entropy(first, cells.cell_type, module.tree, 0.3) / 2).backward()
+    assert torch.allclose(module.network.encoder.first.weight.grad[:8], found, atol=1e-7)

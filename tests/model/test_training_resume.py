@@ -139,7 +139,7 @@ def test_weights_move_and_depend_on_every_step(fit, tmp_path):
     late = whole.state_dict()
     moved = [name for name in early if name.startswith("network.") and not torch.equal(early[name], late[name])]
     assert "network.encoder.first.weight" in moved
-    assert "network.cell_type_head.layers.2.weight" in moved
+    assert "network.cell_type_head.members.0.2.weight" in moved
     assert "network.cell_type_head.log_prior" not in moved
 
 

@@ -1,0 +1,44 @@
+"""A network trained anew on all donors takes over what another was found to need on donors held out from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from model.bundle import Bundle
+from model.calibrate import Batches, encoded
+from model.calibration import MOST_CELLS
+from model.network import Network
+from model.novelty import Novelty
+from model.novelty_fit import carry_novelty
+from schema.labels import TYPE_LEVEL
+
+
+@torch.no_grad()
+def carry_over(validated: Bundle, network: Network, *, training: Batches, all_cells: Batches) -> Bundle:
+    """Return the bundle of a network that was trained on all donors.
+
+    As in cross-validated calibration with one final fit (scikit-learn's `CalibratedClassifierCV(ensemble=False)`):
+    weight of the prior, temperatures, rules, checks and metrics are those of the validated network, which has seen
+    fewer donors, so that they are a little modest. Only the novelty score needs this network's own latent vectors.
+
+    Parameters
+    ----------
+    validated
+        The bundle of the network that was trained without the held-out donors.
+    network
+        The network trained on all, in evaluation mode; its weight of the prior is written.
+    training, all_cells
+        Cells that the validated network was trained on, and those that this one was.
+    """
+    network.cell_type_head.strength.copy_(validated.network.cell_type_head.strength)
+    novelty = Novelty(
+        n_nodes=len(validated.ontology.nodes),
+        n_latent=network.encoder.n_latent,
+        n_genes=len(network.encoder.gene_mean),
+        n_types=len(validated.ontology.nodes_at(TYPE_LEVEL)),
+    )
+    before = encoded(validated.network, validated.novelty, training(MOST_CELLS))
+    carry_novelty(novelty, encoded(network, novelty, all_cells(MOST_CELLS)), validated.novelty, before)
+    return replace(validated, network=network, novelty=novelty.eval(), digest="")

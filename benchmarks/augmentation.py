@@ -104,6 +104,7 @@ def training(
         augmentation=config,
         trainer=TrainerConfig(max_epochs=n_epochs, accelerator="cpu", devices=1, progress_bar=False),
         tracking=TrackingConfig(mode="off"),
+        refit=False,  # the validation donors are judged
         seed=seed,
     )
 

@@ -41,6 +41,7 @@ def run(cells: Path, folder: Path, batch_size: int, rate: float, seed: int, n_ep
         optimisation=OptimisationConfig(learning_rate=rate),
         trainer=TrainerConfig(max_epochs=n_epochs, accelerator="cpu", devices=1, progress_bar=False),
         tracking=TrackingConfig(mode="off"),
+        refit=False,  # the validation donors are judged
         seed=seed,
     )
     train(config)

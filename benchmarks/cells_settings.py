@@ -18,7 +18,7 @@ OF_LATER_SEEDS = tuple(name for name in WITHOUT_PEERS if name not in DRAWS_NOTHI
 """What runs on the same real cells with more than one seed; CellTypist and scANVI are left out, for time."""
 LEFT_OUT = ("NEUT", "MAL", "ENDO_L", "PERI", "MAC", "T_REG", "PLASMA", "ERY")
 """Types that are unknown in turn: every lineage, common and rare, some with near relatives that stay known."""
-SIMULATED_CONFIG = "configs/experiment/cells_benchmark.yaml"
+SIMULATED_CONFIG, REAL_CONFIG = "configs/experiment/cells_benchmark.yaml", "configs/experiment/cells_real.yaml"
 ZILIONIS_TREE = ROOT / "configs" / "ontology_zilionis.yaml"
 MICE = (ZILIONIS_MOUSE, *OTHER_MOUSE)
 DONORS, STUDY, UNKNOWN, FOLDS, STUDIES, HUMAN = "donors", "study", "left_out", "mice", "studies", "human"
@@ -186,7 +186,7 @@ def _real(
         part=part,
         name=name,
         seed=training.seed,
-        training=training,
+        training=replace(training, config=REAL_CONFIG),
         test=test,
         floor_test=floor_test or test,
         group=group,

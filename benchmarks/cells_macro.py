@@ -55,8 +55,10 @@ def macro_f1(cells: pd.DataFrame, truth: str, predicted: str, classes: Sequence[
     -------
     Macro
         Draws take seeds with replacement, then donors with replacement within each stratum. A draw without any cell of
-        a class keeps its value, so that the mean is always of one thing.
+        a class keeps its value, so that the mean is always of one thing. Without any cell all is NaN.
     """
+    if cells.empty:
+        return Macro(float("nan"), np.full(N_DRAWS, np.nan), 0)
     codes = {node: i for i, node in enumerate(sorted(set(cells[truth]) - {-1} if classes is None else classes))}
     groups = cells.drop_duplicates("group")[["group", "stratum"]].sort_values("group").reset_index(drop=True)
     place = {group: i for i, group in enumerate(groups["group"])}

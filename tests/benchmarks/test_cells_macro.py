@@ -50,3 +50,10 @@ def test_two_methods_share_their_draws():
 def test_what_is_shown():
     shown = Macro(0.5, np.linspace(0, 1, 1001), 7).shown()
     assert shown == {"value": 0.5, "low": pytest.approx(0.025), "high": pytest.approx(0.975), "n_cells": 7}
+
+
+def test_where_no_cell_can_be_right_there_is_no_score():
+    found = macro_f1(cells(), "truth", "called")
+    assert np.isnan(found.value)
+    assert found.n_cells == 0
+    assert np.isnan(found.shown()["low"])

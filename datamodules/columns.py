@@ -13,13 +13,14 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 
-ColumnKind = Literal["sample", "donor", "cell_type", "stage", "study"]
+ColumnKind = Literal["sample", "donor", "cell_type", "stage", "strain", "study"]
 
 USUAL_COLUMNS: dict[ColumnKind, tuple[str, ...]] = {
     "sample": ("sample_id", "sample", "donor_id", "donor"),
     "donor": ("donor_id", "donor"),
     "cell_type": ("cell_type_ontology_term_id", "cell_type"),
     "stage": ("tumor_stage", "stage"),
+    "strain": ("strain", "mouse_strain", "genetic_background"),
     "study": ("study_id", "study"),
 }
 """Column names tried for "auto", in order; case does not matter. Files of the CELLxGENE schema have donors only."""

@@ -155,7 +155,7 @@ def open_dataset(config: DataConfig, split: SplitConfig, seed: int) -> Dataset:
     require_rows(stores)
     ontology = _ontology(stores, config)
     species = tuple(species_of(store) for store in stores)
-    samples, sample_of_cells = sample_table(stores, config.columns, scale)
+    samples, sample_of_cells = sample_table(stores, config.columns, scale, species)
     samples["split"] = _split(samples, split, seed)
     labels = [_labels(store, config, ontology) for store in stores]
     names: tuple[Split, ...] = ("train", "val", "test")

@@ -18,7 +18,7 @@ from datamodules.packed_check import size_and_time, verify
 from datamodules.store import CellStore, open_store
 from schema.genes import clean_gene_names, find_species
 
-KINDS: tuple[ColumnKind, ...] = ("sample", "donor", "cell_type", "stage", "study")
+KINDS: tuple[ColumnKind, ...] = ("sample", "donor", "cell_type", "stage", "strain", "study")
 
 _SAMPLES, _SAMPLE_ROWS = 8, 64
 """Stretches of rows that are read to prove the counts, and their rows."""

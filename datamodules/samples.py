@@ -15,6 +15,7 @@ from datamodules.order import Ints
 from datamodules.store import CellStore
 from schema.errors import InputError
 from schema.labels import UNLABELLED
+from schema.stage_values import age_in_weeks
 from schema.stages import StageScale
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class ColumnsConfig:
     """Cell type label or Cell Ontology id."""
     tumor_stage: str = "auto"
     """Tumour stage of the sample."""
+    strain: str = "auto"
+    """Strain of the mouse, without which an age says no stage."""
     study: str = "auto"
     """Study the sample comes from."""
 
@@ -63,7 +66,10 @@ def sample_of_cells(store: CellStore, wanted: str) -> pd.Categorical:
 
 
 def sample_table(
-    stores: Sequence[CellStore], columns: ColumnsConfig, scale: StageScale | None
+    stores: Sequence[CellStore],
+    columns: ColumnsConfig,
+    scale: StageScale | None,
+    species: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, list[Ints]]:
     """Describe the samples of all files.
 
@@ -74,7 +80,9 @@ def sample_table(
     columns
         Which columns to use.
     scale
-        Stage scale, or None to leave all stages unknown.
+        Stage scale, or None to leave all stages unknown. Strains are read for a scale that takes ages.
+    species
+        "mouse" or "human" for each file, so that stages are read by the names of its species; None = not known.
 
     Returns
     -------
@@ -85,7 +93,7 @@ def sample_table(
     Raises
     ------
     InputError
-        If a sample has more than one donor, study or stage.
+        If a sample has more than one donor, study, stage or strain, or a stage that the scale refuses.
     """
     frames, of_cells, start = [], [], 0
     for index, store in enumerate(stores):
@@ -95,7 +103,7 @@ def sample_table(
         frame["study"] = _of_sample(
             store, sample, columns.study, "study", default=pd.Series(Path(store.name).stem, frame.index)
         )
-        frame["tumor_stage"] = _stage_codes(store, sample, columns.tumor_stage, scale)
+        frame["tumor_stage"] = _stage_codes(store, sample, columns, scale, None if species is None else species[index])
         frame["n_cells"] = np.bincount(sample.codes, minlength=len(frame))
         frames.append(frame)
         of_cells.append(np.asarray(sample.codes, dtype=np.int64) + start)
@@ -107,13 +115,22 @@ def sample_table(
     return table, of_cells
 
 
-def _stage_codes(store: CellStore, sample: pd.Categorical, wanted: str, scale: StageScale | None) -> Ints:
+def _stage_codes(
+    store: CellStore, sample: pd.Categorical, columns: ColumnsConfig, scale: StageScale | None, species: str | None
+) -> Ints:
     n_samples = len(sample.categories)
     if scale is None:
         return np.full(n_samples, UNLABELLED, dtype=np.int64)
     blank = pd.Series([""] * n_samples)
-    values = _of_sample(store, sample, wanted, "stage", default=blank)
-    return np.array([scale.code(v, f"{store.name}, obs (stage)") for v in values], dtype=np.int64)
+    values = _of_sample(store, sample, columns.tumor_stage, "stage", default=blank)
+    strains = _of_sample(store, sample, columns.strain, "strain", default=blank) if scale.takes_ages else blank
+    codes = [
+        scale.code(value, f"{store.name}, obs (stage)", strain=strain, species=species)
+        for value, strain in zip(values, strains, strict=True)
+    ]
+    if n_ages := sum(age_in_weeks(value) is not None for value in values):
+        logger.warning("%s: stages of %d samples are what is usual at their age, not histology", store.name, n_ages)
+    return np.array(codes, dtype=np.int64)
 
 
 def _of_sample(

@@ -132,3 +132,12 @@ def test_patterns_name_files(tmp_path):
         expand_files([str(tmp_path / "none*")])
     with pytest.raises(UsageError, match="must be files"):
         expand_files([])
+
+
+def test_stages_are_read_by_the_names_of_the_species_of_the_genes(cohort, tmp_path):
+    adata = ad.read_h5ad(cohort[0])
+    adata.obs["tumor_stage"] = "IIIA"
+    adata.write_h5ad(tmp_path / "mouse.h5ad")
+    data = DataConfig(files=str(tmp_path / "mouse.h5ad"), stage_scale="harmonised_progression")
+    with pytest.raises(InputError, match=r"one of the species of its file \(mouse\): got 'IIIA'"):
+        CellDataModule(data, SplitConfig(), seed=0).prepare()

@@ -35,7 +35,7 @@ def test_a_file_says_what_it_holds(tmp_path, write_cohort):
     assert found["bytes per cell"] == f"{(tmp_path / 'lung.h5ad').stat().st_size / 300:,.0f}"
     assert found["sample"] == "obs['sample_id'], 3 values; runs of 1 rows (median), 1 (longest)"
     assert found["cell_type"] == "obs['cell_type'], 2 values, 1 cell without; runs of 1 rows (median), 1 (longest)"
-    assert found["donor"] == found["stage"] == "none"
+    assert found["donor"] == found["stage"] == found["strain"] == "none"
     assert joint["name"] == "1 source, 300 cells"
     assert joint["training batches"].startswith("of 128 cells: blocks of 32 rows")
 

@@ -31,12 +31,21 @@ from model.attribution import integrated_gradients, log_probability
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
 from model.kept_cells import KeptCells
+from model.stage_heads import ATTENTION
+from model.staging import OUTPUTS
 from schema.batch import CellBatch
 from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
-from schema.predictions import cells_schema, sample_columns, write_filters, write_genes, write_samples
+from schema.predictions import (
+    cells_schema,
+    sample_columns,
+    write_filters,
+    write_genes,
+    write_samples,
+    write_stage_types,
+)
 from schema.provenance import describe_program
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
@@ -48,6 +57,7 @@ from scoring.gene_table import GeneSources, called_node, explain_calls
 from scoring.label_counts import LabelCounts
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
+from scoring.stages import StageEvidence, stage_types
 from scoring.truth import true_burden
 
 logger = logging.getLogger(__name__)
@@ -55,7 +65,16 @@ logger = logging.getLogger(__name__)
 LATENT, PROBABILITIES = "X_neutrostage", "neutrostage_probabilities"
 """Names of the obsm arrays: latent vector, and calibrated probability of each leaf of the label tree."""
 
-FILES = ("annotated.h5ad", "cells.parquet", "samples.csv", "filters.csv", "genes.csv", "report.html", "run.json")
+FILES = (
+    "annotated.h5ad",
+    "cells.parquet",
+    "samples.csv",
+    "filters.csv",
+    "genes.csv",
+    "stage_types.csv",
+    "report.html",
+    "run.json",
+)
 """What a prediction writes; run.json last."""
 
 REPORT = "report.html"
@@ -194,9 +213,7 @@ class Run:
         self.sample = narrow(np.asarray(sample.codes))
         n_samples = len(self.sample_ids)
         self.unfiltered = self._is_unfiltered()
-        self.predictor = Predictor(
-            bundle, device=config.device, n_samples=n_samples, stage_without_ambient=self.unfiltered
-        )
+        self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
         self.burden = BurdenAccumulator(n_samples, config.burden)
         self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves), unfiltered=self.unfiltered)
         self.labels = LabelCounts(n_samples, self.ontology)
@@ -269,6 +286,10 @@ class Run:
             logger.info(" ".join(sentences))
         self.genes = self.explainer.genes()
         write_genes(self.genes, folder / "genes.csv")
+        self.stage_types = self.stage_type_table()
+        write_stage_types(self.stage_types, folder / "stage_types.csv")
+        if self.bundle.stage_support is not None and not self.bundle.stage_support.is_supported:
+            logger.warning("Stage not supported by the training data: %s", self.bundle.stage_support.reason)
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""
@@ -276,7 +297,7 @@ class Run:
             self.sample_ids,
             self.facts.facts(),
             self.burden.estimate(self.reference),
-            self.predictor.stage_probabilities(),
+            self.stage_evidence(),
             self.labels.percent(OUT_OF_DISTRIBUTION),
             ontology=self.ontology,
             scale=self.bundle.scale,
@@ -289,6 +310,27 @@ class Run:
                 knows_ambient=self.bundle.knows_ambient,
             ),
         )
+
+    def stage_evidence(self) -> StageEvidence | None:
+        """Return what the bundle says of the stage of each sample, once all blocks have passed."""
+        found, support, staging = self.predictor.stages(), self.bundle.stage_support, self.bundle.staging
+        if found is None or support is None or staging is None:
+            return None
+        every, without = (found.outputs[name] for name in OUTPUTS)
+        return StageEvidence(
+            at_least=every.at_least.numpy(),
+            at_least_without=without.at_least.numpy(),
+            pull=every.pull.numpy(),
+            n_counted=found.n_counted,
+            by_attention=staging.shape.head == ATTENTION,
+            refusal=support.reason,
+        )
+
+    def stage_type_table(self) -> pd.DataFrame:
+        """Return stage_types.csv, once all blocks have passed."""
+        notes = self.samples["tumor_stage_note"].fillna("").tolist()
+        fractions = self.facts.facts().fractions(self.ontology)
+        return stage_types(self.stage_evidence(), self.sample_ids, notes, fractions, self.ontology)
 
     def uns(self) -> dict[str, object]:
         """Return what `uns["neutrostage"]` says of the run."""
@@ -392,6 +434,7 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             checks=run.bundle.checks,
             labels=run.labels.rows(),
             genes=run.genes,
+            stage_types=run.stage_types,
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(describe_run(run)),

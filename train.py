@@ -29,6 +29,7 @@ from model.made_labels import implied_labels, made_labels
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.refit import carry_over
+from model.staging_fit import StagedSamples, fit_staging
 from model.training import OptimisationConfig, TrainingModule
 from schema.command import flat_options, parse_config, plain_options, run_command
 from schema.errors import UsageError
@@ -181,7 +182,6 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
     return TrainingModule(
         build_network(cells, config.network),
         cells.dataset.ontology,
-        cells.dataset.sample_stage,
         config.optimisation,
         config.augmentation,
         seed=config.seed,
@@ -222,17 +222,13 @@ def checkpoint_to_resume(config: TrainConfig) -> Path | None:
 
 
 def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
-    """Return a new network that fits the data and holds what the training donors show: mean expression, stages."""
+    """Return a new network that fits the data and holds the mean expression of the training cells."""
     network = Network(
         n_genes=cells.dataset.vocabulary.n_genes,
         n_leaves=len(cells.dataset.ontology.leaves),
-        n_stage_levels=len(cells.dataset.scale.levels) if cells.dataset.scale else None,
         config=config,
     )
     network.encoder.gene_mean.copy_(torch.from_numpy(cells.dataset.gene_mean))
-    known = cells.dataset.training_stages()
-    if network.stage_head is not None and len(known):
-        network.stage_head.seen.copy_(torch.tensor([known.min(), known.max()]))
     return network
 
 
@@ -376,7 +372,7 @@ def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
 
 
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
-    """Calibrate on the validation donors and return the bundle."""
+    """Calibrate on the validation donors, learn the stage from the training samples and return the bundle."""
     ontology = cells.dataset.ontology
     donors = cells.dataset.samples["donor_id"].astype("category").cat
     calibration = calibrate(
@@ -387,7 +383,7 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         donor=torch.from_numpy(donors.codes.to_numpy(dtype=np.int64)),
         config=config.calibration,
     )
-    return Bundle(
+    bundle = Bundle(
         network=network,
         config=config.network,
         ontology=ontology,
@@ -396,6 +392,7 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         **what_trained(cells, config),
         **vars(calibration),
     )
+    return with_stage(bundle, cells, config.seed)
 
 
 def refitted_bundle(network: Network, cells: CellDataModule, everyone: CellDataModule, config: TrainConfig) -> Bundle:
@@ -406,7 +403,38 @@ def refitted_bundle(network: Network, cells: CellDataModule, everyone: CellDataM
         training=partial(cells.batches, "train"),
         all_cells=partial(everyone.batches, "train"),
     )
-    return replace(bundle, **what_trained(everyone, config))
+    return with_stage(replace(bundle, **what_trained(everyone, config)), everyone, config.seed)
+
+
+def with_stage(bundle: Bundle, cells: CellDataModule, seed: int) -> Bundle:
+    """Return the bundle with heads for the stage, fitted on the training samples whose stage is known."""
+    if bundle.scale is None:
+        return bundle
+    table = cells.dataset.staged_samples()
+    donor, study = (np.asarray(table[name].astype("category").cat.codes, np.int64) for name in ("donor_id", "study"))
+    samples = StagedSamples(
+        sample=table.index.to_numpy(dtype=np.int64),
+        level=table["tumor_stage"].to_numpy(dtype=np.int64),
+        donor=donor,
+        study=study,
+        n_cells=table["n_cells"].to_numpy(dtype=np.int64),
+    )
+    fitted = fit_staging(
+        bundle.network,
+        bundle.temperatures,
+        bundle.ontology,
+        samples,
+        batches=partial(cells.batches, "train"),
+        n_levels=len(bundle.scale.levels),
+        seed=seed,
+    )
+    if fitted is None:
+        logger.warning("No stage is learnt: it takes samples of two stages from two donors")
+        return replace(bundle, staging=None, stage_support=None)
+    if not fitted.support.is_supported:
+        logger.warning("Stage not supported by these data: %s", fitted.support.reason)
+    checks = {**bundle.checks, "stage": fitted.rows}
+    return replace(bundle, staging=fitted.staging, stage_support=fitted.support, checks=checks)
 
 
 def what_trained(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:

@@ -40,7 +40,6 @@ def step_seconds(cells: Path, settings: Mapping[str, AugmentationConfig]) -> dic
     network = Network(
         n_genes=batch.n_genes,
         n_leaves=len(ontology.leaves),
-        n_stage_levels=None,
         config=NetworkConfig(encoder=EncoderConfig(n_hidden=N_HIDDEN)),
     )
     optimiser = torch.optim.AdamW(network.parameters())

@@ -1,4 +1,4 @@
-"""The LightningDataModule: files and a split in, streams of cell batches and of bags out."""
+"""The LightningDataModule: files and a split in, streams of cell batches out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from datamodules.dataset import Dataset, Split, open_dataset
 from datamodules.draw import drawn_rows, label_weights, usual_batch_size
 from datamodules.loaders import BatchLoader
 from datamodules.mixing import LIMIT, choose_sizes, expected_mixing
-from datamodules.order import BagPlan, Plan, ReadSizes, SequentialPlan, Share, ShuffledPlan
+from datamodules.order import Plan, ReadSizes, SequentialPlan, Share, ShuffledPlan
 from datamodules.read import CPU, read_batches
 from datamodules.splits import SplitConfig
 from schema.batch import CellBatch
@@ -72,7 +72,6 @@ class CellDataModule(pl.LightningDataModule):
         self.dataset = dataset
         self.reads = self._sizes()
         self._weights = label_weights(self.dataset.training_codes(), self.data.balance)
-        self._staged = self.dataset.staged_samples(self.data.bag_cells)
         self._opened = True
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
@@ -80,20 +79,10 @@ class CellDataModule(pl.LightningDataModule):
         self.prepare()
 
     def train_dataloader(self) -> CombinedLoader:
-        """Return this rank's stream for the current epoch: "cells" always, "bags" where stages are known."""
+        """Return this rank's stream for the current epoch: "cells"."""
         share = Share(seed=self.seed, epoch=self._epoch, rank=self._rank, world=self._world)
         plan = self.training_plan(share)
-        loaders = {"cells": self._loader("train", plan)}
-        if self._staged:
-            bags = BagPlan(
-                self._staged,
-                n_batches=plan.n_batches,
-                n_samples=self.data.bag_samples,
-                n_cells=self.data.bag_cells,
-                share=share,
-            )
-            loaders["bags"] = self._loader("train", bags)
-        return CombinedLoader(loaders, mode="min_size")
+        return CombinedLoader({"cells": self._loader("train", plan)}, mode="min_size")
 
     def val_dataloader(self) -> BatchLoader:
         """Return this rank's part of the validation rows, in file order; all ranks get equally many batches."""
@@ -134,7 +123,6 @@ class CellDataModule(pl.LightningDataModule):
             "block_rows": self.reads.block_rows,
             "window_rows": self.reads.window_rows,
             "balance": self.data.balance,
-            "bags": f"{self.data.bag_samples} x {self.data.bag_cells}",
             "genes": self.dataset.vocabulary.digest,
             "rows": rows.hexdigest(),
             "epochs": self.trainer.max_epochs if self.trainer else None,

@@ -25,7 +25,7 @@ class DataConfig:
     ontology: Literal["flat"] | Path | None = None
     """Label tree in place of the project's own: a YAML file, or flat = the labels alone, with nothing above them."""
     stage_scale: str | None = None
-    """Stage scale of the samples (see schema/stage_scales.yaml); None trains no stage head."""
+    """Stage scale of the samples (see schema/stage_scales.yaml); None = no stage is learnt."""
     orthologs: Path | None = None
     """Table of one-to-one orthologs, for files of both species; None = by symbol with curated exceptions."""
     min_cells: int = 3
@@ -42,16 +42,12 @@ class DataConfig:
     """How far labels are drawn equally often: 0 = every cell once per epoch, 1 = all labels alike. Reads no more."""
     threads: int = 0
     """Threads that read, per rank; 0 = the cores of the machine shared among its ranks, 8 at most."""
-    bag_samples: int = 8
-    """Samples per batch of bags, for the stage head."""
-    bag_cells: int = 64
-    """Cells drawn from each of those samples."""
     statistics_cells: int = 50_000
     """Most training cells looked at for the vocabulary and the mean expression."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        sizes = ("batch_size", "eval_batch_size", "block_rows", "window_rows", "bag_samples", "bag_cells", "min_cells")
+        sizes = ("batch_size", "eval_batch_size", "block_rows", "window_rows", "min_cells")
         wrong = [name for name in sizes if (size := getattr(self, name)) is not None and size < 1]
         if wrong:
             raise UsageError(

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from datamodules.cell_labels import load_label_map, resolve_labels
 from datamodules.columns import pick_column
@@ -19,7 +18,7 @@ from datamodules.data_config import DataConfig
 from datamodules.draw import evenly_spread
 from datamodules.files import expand_files, require_rows
 from datamodules.narrow import Rows, narrow
-from datamodules.order import Ints, SampleRows
+from datamodules.order import Ints
 from datamodules.samples import sample_table
 from datamodules.sources import SourceFile
 from datamodules.splits import SplitConfig, as_names, split_donors
@@ -80,35 +79,9 @@ class Dataset:
         labels = np.concatenate(self.training_codes())
         return np.bincount(labels[labels != UNLABELLED], minlength=len(self.ontology.nodes)).astype(np.int64)
 
-    def training_stages(self) -> Ints:
-        """Return the stage codes of the training samples whose stage is known, int64."""
-        codes = self.samples.loc[self.samples["split"] == "train", "tumor_stage"].to_numpy(dtype=np.int64)
-        known: Ints = codes[codes != UNLABELLED]
-        return known
-
-    def staged_samples(self, run_rows: int) -> list[SampleRows]:
-        """Return where the cells of the training samples lie whose stage is known.
-
-        Parameters
-        ----------
-        run_rows
-            Neighbours taken together from files whose rows were shuffled; of others cells are taken one by one.
-        """
-        known = ((self.samples["split"] == "train") & (self.samples["tumor_stage"] != UNLABELLED)).to_numpy()
-        found = []
-        for number, (file, rows) in enumerate(zip(self.files, self.rows["train"], strict=True)):
-            sample = file.sample[np.asarray(rows)]
-            order = np.argsort(sample, kind="stable")
-            edges = np.searchsorted(sample[order], np.arange(len(known) + 1))
-            run = run_rows if file.store.kind == "packed" else 1
-            here = np.flatnonzero(known & (np.diff(edges) > 0))
-            found += [SampleRows(number, Rows(order[edges[i] : edges[i + 1]]), run) for i in here]
-        return found
-
-    @property
-    def sample_stage(self) -> torch.Tensor:
-        """Stage code of each sample, int64 `[n_samples]`; UNLABELLED where not known."""
-        return torch.from_numpy(self.samples["tumor_stage"].to_numpy(dtype=np.int64))
+    def staged_samples(self) -> pd.DataFrame:
+        """Return the rows of `samples` that train and whose stage is known; the index is the number of the sample."""
+        return self.samples[(self.samples["split"] == "train") & (self.samples["tumor_stage"] != UNLABELLED)]
 
     def joined(self) -> Dataset:
         """Return the data with the validation donors among those trained on, and none left for validation."""

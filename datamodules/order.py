@@ -13,11 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.narrow import Rows
-
 Ints = npt.NDArray[np.int64]
 
-_ROWS, _BAGS, _SAMPLES = 1, 2, 3
+_ROWS = 1
 """Names of the streams of random numbers beside that of the blocks."""
 
 
@@ -177,59 +175,7 @@ class SequentialPlan:
             yield Window(self._blocks.at(np.arange(block, block if padding else block + 1)), None, int(padding))
 
 
-class SampleRows(NamedTuple):
-    """Where the cells of a sample lie: file, positions `[n_cells]` rising, and rows that are taken together."""
-
-    file: int
-    positions: Rows
-    run_rows: int
-
-
-class BagPlan:
-    """Batches of bags for the stage head: each `n_samples` samples with up to `n_cells` cells of each.
-
-    Samples come in random order, all of them before any comes again, continued over batches, ranks and epochs.
-
-    Parameters
-    ----------
-    samples
-        The samples. Where a file's rows are shuffled already, cells are taken in runs of `run_rows` neighbours.
-    n_batches
-        Batches of this rank in this epoch.
-    n_samples, n_cells
-        Samples per batch, cells per sample at most.
-    share
-        Seed, epoch, rank and world.
-    """
-
-    def __init__(
-        self, samples: Sequence[SampleRows], *, n_batches: int, n_samples: int, n_cells: int, share: Share
-    ) -> None:
-        self._samples, self._share, self._n_samples, self._n_cells = samples, share, n_samples, n_cells
-        self.n_batches = n_batches
-
-    def windows(self, first_batch: int = 0) -> Iterator[Window]:
-        """Yield the windows, one batch each, from batch `first_batch` on."""
-        for batch in range(first_batch, self.n_batches):
-            serial = (self._share.epoch * self.n_batches + batch) * self._share.world + self._share.rank
-            rng = np.random.default_rng([self._share.seed, serial, _BAGS])
-            chosen = _cycle(len(self._samples), serial * self._n_samples, self._n_samples, self._share.seed)
-            blocks = np.concatenate([self._bag(self._samples[sample], rng) for sample in chosen])
-            yield Window(blocks[np.lexsort((blocks[:, 1], blocks[:, 0]))], None)
-
-    def _bag(self, sample: SampleRows, rng: np.random.Generator) -> Ints:
-        """Return the blocks of one bag."""
-        n_runs = -(-self._n_cells // sample.run_rows)
-        n_there = -(-len(sample.positions) // sample.run_rows)
-        runs = np.sort(rng.choice(n_there, size=min(n_runs, n_there), replace=False))
-        at = (runs[:, None] * sample.run_rows + np.arange(sample.run_rows)).ravel()
-        taken = sample.positions[at[at < len(sample.positions)]][: self._n_cells]
-        breaks = np.flatnonzero(np.diff(taken) != 1) + 1
-        starts, ends = taken[np.concatenate([[0], breaks])], taken[np.concatenate([breaks - 1, [len(taken) - 1]])] + 1
-        return np.stack([np.full_like(starts, sample.file), starts, ends], axis=1)
-
-
-Plan = ShuffledPlan | SequentialPlan | BagPlan
+Plan = ShuffledPlan | SequentialPlan
 """What a stream of batches follows."""
 
 
@@ -246,20 +192,3 @@ class _Blocks:
         file = np.searchsorted(self._first, numbers, side="right") - 1
         start = (numbers - self._first[file]) * self._block_rows
         return np.stack([file, start, np.minimum(start + self._block_rows, self._sizes[file])], axis=1)
-
-
-def _cycle(n: int, start: int, count: int, seed: int) -> list[int]:
-    """Return positions start..start+count of an endless sequence of permutations of range(n), no sample twice."""
-    count = min(count, n)
-    orders: dict[int, Ints] = {}
-    result: list[int] = []
-    position = start
-    while len(result) < count:
-        turn, place = divmod(position, n)
-        if turn not in orders:
-            orders[turn] = np.random.default_rng([seed, turn, _SAMPLES]).permutation(n)
-        candidate = int(orders[turn][place])
-        if candidate not in result:
-            result.append(candidate)
-        position += 1
-    return result

@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.encoder import EncoderConfig
-from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
+from model.stage_support import StageSupport
+from model.staging import Staging, StagingShape
 from schema.calls import CallRules
 from schema.errors import BundleError, NeutrostageError, OutputError
 from schema.genes import GeneVocabulary
@@ -36,6 +37,7 @@ _KEYS = {
     "network",
     "ontology",
     "stage_scale",
+    "staging",
     "genes",
     "temperatures",
     "rules",
@@ -49,8 +51,8 @@ _KEYS = {
     "files",
 }
 _MAX_JSON_BYTES = 50_000_000
-_NOVELTY = "novelty."
-"""Beginning of the names of the novelty score's tensors among the weights."""
+_NOVELTY, _STAGING = "novelty.", "staging."
+"""Beginnings of the names of the tensors of the novelty score and of the stage among the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,9 @@ class Bundle:
     network, config
         The network and the configuration that shaped it.
     ontology, scale, vocabulary
-        Label tree, stage scale (None = no stage head) and genes.
+        Label tree, stage scale (None = no stage was asked for) and genes.
+    staging, stage_support
+        What predicts the stage of samples, and whether the training data support one; None where none was learnt.
     temperatures
         float32 `[n_levels]`, one per level of the label tree.
     novelty
@@ -102,6 +106,8 @@ class Bundle:
     metrics: Mapping[str, float]
     checks: Mapping[str, list[dict[str, Any]]]
     provenance: Mapping[str, Any]
+    staging: Staging | None = None
+    stage_support: StageSupport | None = None
     made_labels: tuple[str, ...] = ()
     digest: str = field(default="")
 
@@ -150,6 +156,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         weights = bundle.network.state_dict() | bundle.novelty.state_dict(prefix=_NOVELTY)
+        weights |= bundle.staging.state_dict(prefix=_STAGING) if bundle.staging is not None else {}
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, draft / WEIGHTS)
         (draft / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
         (draft / DESCRIPTION).write_text(json.dumps(_describe(bundle, draft), indent=1), encoding="utf-8")
@@ -185,6 +192,7 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
         "network": asdict(bundle.config),
         "ontology": bundle.ontology.to_dict(),
         "stage_scale": bundle.scale.to_dict() if bundle.scale else None,
+        "staging": _describe_staging(bundle),
         "genes": {"n_genes": bundle.vocabulary.n_genes, "digest": bundle.vocabulary.digest},
         "temperatures": bundle.temperatures.tolist(),
         "rules": _finite_or_none(asdict(bundle.rules)),
@@ -197,6 +205,12 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
         "provenance": dict(bundle.provenance),
         "files": {name: _sha256(draft / name) for name in (WEIGHTS, GENES)},
     }
+
+
+def _describe_staging(bundle: Bundle) -> dict[str, Any] | None:
+    if bundle.staging is None or bundle.stage_support is None:
+        return None
+    return {"shape": asdict(bundle.staging.shape), "support": _finite_or_none(asdict(bundle.stage_support))}
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -226,13 +240,10 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
     vocabulary = GeneVocabulary.from_tsv(folder / GENES)
     if vocabulary.digest != content["genes"]["digest"]:
         raise _broken(GENES, "genes that differ from the recorded digest")
-    config = NetworkConfig(
-        encoder=EncoderConfig(**content["network"]["encoder"]), stage=StageHeadConfig(**content["network"]["stage"])
-    )
+    config = NetworkConfig(encoder=EncoderConfig(**content["network"]["encoder"]))
     network = Network(
         n_genes=vocabulary.n_genes,
         n_leaves=len(ontology.leaves),
-        n_stage_levels=len(scale.levels) if scale else None,
         config=config,
     )
     weights = load_file(folder / WEIGHTS)
@@ -245,8 +256,11 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         n_genes=vocabulary.n_genes,
         n_types=len(ontology.nodes_at(TYPE_LEVEL)),
     )
-    of_novelty = {name.removeprefix(_NOVELTY): weights.pop(name) for name in list(weights) if name.startswith(_NOVELTY)}
-    _fill(novelty, of_novelty, "novelty score")
+    _fill(novelty, _taken(weights, _NOVELTY), "novelty score")
+    staging = _new_staging(content["staging"], ontology, network, scale)
+    of_staging = _taken(weights, _STAGING)
+    if staging is not None:
+        _fill(staging, of_staging, "stage")
     _fill(network, weights, "network")
     temperatures = torch.tensor(content["temperatures"], dtype=torch.float32)
     if temperatures.shape != (int(ontology.levels.max()),) or not bool((temperatures > 0).all()):
@@ -272,6 +286,8 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
             for k in ("sensitivity", "false_positive")
         },
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
+        staging=staging.eval() if staging is not None else None,
+        stage_support=StageSupport.from_dict(content["staging"]["support"]) if content["staging"] else None,
         made_labels=tuple(str(name) for name in content["made_labels"]),
         training_prior=prior,
         metrics={str(k): float(v) for k, v in content["metrics"].items()},
@@ -279,6 +295,21 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         provenance=dict(content["provenance"]),
         digest=_sha256(folder / DESCRIPTION),
     )
+
+
+def _new_staging(
+    content: dict[str, Any] | None, ontology: CellOntology, network: Network, scale: StageScale | None
+) -> Staging | None:
+    if content is None or scale is None:
+        return None
+    encoder = network.encoder
+    sizes = {"n_hidden": encoder.first.out_features, "n_latent": encoder.n_latent, "n_levels": len(scale.levels)}
+    return Staging(ontology, StagingShape.from_dict(content["shape"]), **sizes)
+
+
+def _taken(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors of a prefix out of all, and return them without it."""
+    return {name.removeprefix(prefix): weights.pop(name) for name in list(weights) if name.startswith(prefix)}
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:

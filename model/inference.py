@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 
 from model.bundle import Bundle
-from model.heads import level_probabilities
-from model.network import CellOutput
-from model.pooling import PoolState
+from model.preprocess import to_dense
 from model.sparse_first import SparseFirstLayer
+from model.staging import StageFound
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.errors import UsageError
-from schema.labels import TYPE_LEVEL
 
 
 class CellPredictions(NamedTuple):
@@ -38,6 +36,21 @@ class CellPredictions(NamedTuple):
     novelty: npt.NDArray[np.float32]
 
 
+class StagePredictions(NamedTuple):
+    """What a bundle says of the stage of samples.
+
+    Attributes
+    ----------
+    outputs
+        What is said with and without neutrophils (see `model.staging.OUTPUTS`), in 64 bits.
+    n_counted
+        float32 `[n_samples]`, cells that it rests on.
+    """
+
+    outputs: dict[str, StageFound]
+    n_counted: npt.NDArray[np.float32]
+
+
 class Predictor:
     """Predicts cells block by block and keeps what the stage of each sample needs, in flat memory.
 
@@ -49,8 +62,6 @@ class Predictor:
         "auto", "cpu" or "cuda".
     n_samples
         Samples of the run.
-    stage_without_ambient
-        Whether cells called ambient are kept out of the stage of their sample.
 
     Raises
     ------
@@ -58,7 +69,7 @@ class Predictor:
         If a CUDA device is asked for and there is none.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str, n_samples: int, stage_without_ambient: bool = False) -> None:
+    def __init__(self, bundle: Bundle, *, device: str, n_samples: int) -> None:
         self.device = choose_device(device)
         self.network = bundle.network.to(self.device).eval()
         encoder = self.network.encoder
@@ -66,12 +77,10 @@ class Predictor:
         self.tree = LabelTree(bundle.ontology).to(self.device)
         self.novelty = bundle.novelty.to(self.device)
         self.temperatures = bundle.temperatures.to(self.device)
-        head = self.network.stage_head
-        self._pool = head.empty(n_samples) if head is not None else None
+        self.staging = bundle.staging.to(self.device) if bundle.staging is not None else None
+        n_leaves = len(bundle.ontology.leaves)
+        self._stage = self.staging.empty(n_samples, n_leaves) if self.staging is not None else None
         self._n_latent = encoder.n_latent
-        types, ambient = bundle.ontology.nodes_at(TYPE_LEVEL), bundle.ontology.ambient_type
-        self._of_type = torch.from_numpy(bundle.ontology.leaves_below[types].T).float().to(self.device)
-        self._left_out = torch.from_numpy((types == ambient) & stage_without_ambient).to(self.device)
 
     @torch.inference_mode()
     def predict(self, batch: CellBatch, left_out: npt.NDArray[np.bool_] | None = None) -> CellPredictions:
@@ -91,7 +100,7 @@ class Predictor:
             asked &= ~torch.from_numpy(left_out).to(self.device)
         rows = asked.nonzero()[:, 0]
         latent = torch.zeros(batch.n_cells, self._n_latent, device=self.device)
-        probabilities = torch.zeros(batch.n_cells, self._of_type.shape[0], device=self.device)
+        probabilities = torch.zeros(batch.n_cells, self.network.cell_type_head.n_leaves, device=self.device)
         novelty = torch.full((batch.n_cells,), torch.nan, device=self.device)
         if len(rows):
             part = batch if len(rows) == batch.n_cells else batch.of_rows(rows)
@@ -100,37 +109,31 @@ class Predictor:
 
     def _predict(self, batch: CellBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return latent, calibrated probabilities and novelty of cells with counts; add them to their samples."""
-        latent, logits = self._encode(batch)
-        latent, logits = latent.float(), logits.float()
+        hidden = self._hidden(batch)
+        latent = self.network.encoder.after_first(hidden)
+        logits = self.network.cell_type_head(latent).float()
+        latent = latent.float()
         probabilities = self.tree.leaf_probabilities(logits, self.temperatures)
-        head = self.network.stage_head
-        if head is not None and self._pool is not None:
-            kept = ~self._left_out[(probabilities @ self._of_type).argmax(dim=1)]
-            self._pool = head.pool(self._pool, latent[kept], logits[kept].softmax(dim=1), batch.sample[kept])
+        if self.staging is not None and self._stage is not None:
+            looked_at = (hidden.float(), latent, probabilities)
+            self._stage = self.staging.add(self._stage, batch.sample, batch.library_size, *looked_at)
         misfit = self.novelty.profiles(*self.novelty.profiles.divergences(batch))
         return latent, probabilities, self.novelty(latent, logits, misfit)
 
-    def _encode(self, batch: CellBatch) -> CellOutput:
-        """Return latent and logits, on a CPU without a dense matrix of all genes."""
+    def _hidden(self, batch: CellBatch) -> Tensor:
+        """Return what the first layer makes of cells, on a CPU without a dense matrix of all genes."""
         if self._first is None:
-            return self.network(batch)  # type: ignore[no-any-return]
-        latent = self.network.encoder.after_first(self._first(batch))
-        return CellOutput(latent, self.network.cell_type_head(latent))
+            return self.network.encoder.hidden(to_dense(batch), batch.present, batch.file)
+        return self._first(batch)
 
-    @torch.inference_mode()
-    def stage_probabilities(self) -> npt.NDArray[np.float64] | None:
-        """Return the probability of each stage level, float64 `[n_samples, n_levels]`; NaN for samples without counts.
-
-        None where the bundle has no stage head.
-        """
-        head = self.network.stage_head
-        if head is None or self._pool is None:
+    def stages(self) -> StagePredictions | None:
+        """Return what is said of the stage of each sample; None where the bundle says nothing."""
+        if self.staging is None or self._stage is None:
             return None
-        seen = self._pool.n_cells > 0
-        probabilities = level_probabilities(head(PoolState(*(part[seen] for part in self._pool)))).double()
-        result = np.full((len(seen), probabilities.shape[1]), np.nan)
-        result[seen.cpu().numpy()] = probabilities.cpu().numpy()
-        return result
+        found = self.staging(self._stage)
+        counted = self._stage.sums.n_of_type[:, self.staging.features.counted_type].sum(dim=1)
+        outputs = {name: StageFound(*(part.double().cpu() for part in of)) for name, of in found.items()}
+        return StagePredictions(outputs, counted.cpu().numpy())
 
 
 def choose_device(wanted: str) -> torch.device:

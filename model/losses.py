@@ -1,10 +1,9 @@
-"""Losses: hierarchical cross-entropy on the label tree, all-threshold loss on the stage scale."""
+"""The loss: hierarchical cross-entropy on the label tree."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from model.tree import LabelTree
 from schema.labels import UNLABELLED
@@ -44,21 +43,3 @@ def hierarchical_losses(logits: Tensor, label: Tensor, tree: LabelTree, ancestor
     log_leaf = torch.log_softmax(logits.float(), dim=1)
     log_node = torch.logsumexp(log_leaf[:, None, :].masked_fill(~tree.below[lineage], -torch.inf), dim=2)
     return -(log_node * weight).sum(dim=1)
-
-
-def cumulative_link_loss(logits: Tensor, tumor_stage: Tensor) -> Tensor:
-    """Return the mean over samples and thresholds of the binary cross-entropy of "stage >= k".
-
-    Parameters
-    ----------
-    logits
-        float `[n_samples, n_levels - 1]`, of P(stage >= k), k = 1, 2, ...
-    tumor_stage
-        int64 `[n_samples]`, code on the scale or UNLABELLED.
-    """
-    known = tumor_stage != UNLABELLED
-    if not bool(known.any()):
-        return logits.sum() * 0.0
-    thresholds = torch.arange(1, logits.shape[1] + 1, device=logits.device)
-    target = (tumor_stage[known, None] >= thresholds).to(logits.dtype)
-    return functional.binary_cross_entropy_with_logits(logits[known], target)

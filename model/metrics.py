@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, Metric
-from torchmetrics.classification import MulticlassCohenKappa
+from torchmetrics import Metric
 
 from model.tree import LabelTree
 from schema.labels import TYPE_LEVEL, UNLABELLED, CellOntology
@@ -117,36 +116,3 @@ def macro_f1(confusion: Tensor) -> Tensor:
     found = confusion.sum(dim=0) + confusion.sum(dim=1)
     f1 = 2 * confusion.diagonal() / found.clamp_min(1)
     return f1.sum() / (found > 0).sum().clamp_min(1)
-
-
-class StageMetrics(nn.Module):
-    """Quadratic kappa and mean absolute error in stages, over samples."""
-
-    def __init__(self, n_levels: int, prefix: str) -> None:
-        super().__init__()
-        self.kappa = MulticlassCohenKappa(num_classes=n_levels, weights="quadratic")
-        self.error = MeanAbsoluteError()
-        self.prefix = f"{prefix}/tumor_stage/"
-
-    def compute_once(self, probabilities: Tensor, tumor_stage: Tensor) -> dict[str, Tensor]:
-        """Return both metrics of the samples whose stage is known; empty where none is.
-
-        Parameters
-        ----------
-        probabilities
-            float `[n_samples, n_levels]`.
-        tumor_stage
-            int64 `[n_samples]`, code or UNLABELLED.
-        """
-        known = tumor_stage != UNLABELLED
-        if not bool(known.any()):
-            return {}
-        probabilities, tumor_stage = probabilities[known], tumor_stage[known]
-        levels = probabilities.new_tensor(range(probabilities.shape[1]))
-        called = probabilities.argmax(dim=1)
-        self.kappa.reset()
-        self.error.reset()
-        return {
-            f"{self.prefix}quadratic_kappa": self.kappa(called, tumor_stage),
-            f"{self.prefix}mae": self.error((probabilities * levels).sum(dim=1), tumor_stage.float()),
-        }

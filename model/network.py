@@ -1,4 +1,4 @@
-"""The network: a batch of raw counts to latent, cell type logits and, by sample, tumour stage. Torch alone."""
+"""The network: a batch of raw counts to latent vectors and cell type logits. Torch alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from model.encoder import Encoder, EncoderConfig
-from model.heads import CellTypeHead, StageHead, StageHeadConfig
+from model.heads import CellTypeHead
 from model.preprocess import to_dense
 from schema.batch import CellBatch
 
@@ -19,8 +19,6 @@ class NetworkConfig:
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """The encoder."""
-    stage: StageHeadConfig = field(default_factory=StageHeadConfig)
-    """The tumour stage head."""
 
 
 class CellOutput(NamedTuple):
@@ -31,7 +29,7 @@ class CellOutput(NamedTuple):
 
 
 class Network(nn.Module):
-    """Encoder with a cell type head and, where a stage scale is given, a stage head.
+    """Encoder with a cell type head; the stage of a sample is read from what they say (`model.staging`).
 
     Parameters
     ----------
@@ -39,18 +37,14 @@ class Network(nn.Module):
         Genes in the vocabulary.
     n_leaves
         Leaves of the label tree.
-    n_stage_levels
-        Levels of the stage scale (>= 2), or None for a network without stage head.
     config
         Shape.
     """
 
-    def __init__(self, *, n_genes: int, n_leaves: int, n_stage_levels: int | None, config: NetworkConfig) -> None:
+    def __init__(self, *, n_genes: int, n_leaves: int, config: NetworkConfig) -> None:
         super().__init__()
         self.encoder = Encoder(n_genes, config.encoder)
-        n_latent = self.encoder.n_latent
-        self.cell_type_head = CellTypeHead(n_latent, n_leaves, config.encoder.n_members)
-        self.stage_head = StageHead(n_latent, n_leaves, n_stage_levels, config.stage) if n_stage_levels else None
+        self.cell_type_head = CellTypeHead(self.encoder.n_latent, n_leaves, config.encoder.n_members)
 
     def forward(self, batch: CellBatch) -> CellOutput:
         """Encode and classify the cells of a batch of raw counts."""

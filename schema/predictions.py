@@ -53,6 +53,9 @@ CELL_COLUMNS = (
 )
 """Columns of cells.parquet; those that start with predicted_ are also written to obs."""
 
+STAGE_BESIDE_BURDEN = "predicted_tumor_stage_without_neutrophils"
+"""The stage that burden is held against: it has not seen the neutrophils."""
+
 SAMPLE_COLUMNS = (
     Column("sample_id", "string", "-", "sample: the specimen sequenced, unit of stage and burden"),
     Column("n_cells", "int64", "cells", "rows of the sample"),
@@ -70,6 +73,9 @@ SAMPLE_COLUMNS = (
     Column("flags", "string", "-", "reasons and warnings, separated by '; '"),
     Column("predicted_tumor_stage", "string", "-", "most probable level of the stage scale; blank where not predicted"),
     Column("tumor_stage_expected", "float64", "stages", "sum over k >= 1 of P(stage >= k): 0 = lowest level"),
+    Column(STAGE_BESIDE_BURDEN, "string", "-", "the same, of what sees no neutrophils: to hold burden against"),
+    Column("tumor_stage_expected_without_neutrophils", "float64", "stages", "the same, without neutrophils"),
+    Column("tumor_stage_note", "string", "-", "why nothing is said of the stage; else empty"),
     Column("median_library_size", "float64", "UMI", "median counts per cell (nearest of 200 log-spaced bins)"),
     Column("low_count_percent", "float64", "percent", "cells with fewer than 500 UMI"),
     Column("min_genes", "int64", "genes", "0.5th percentile of the genes detected per cell"),
@@ -93,6 +99,17 @@ FILTER_COLUMNS = (
     Column("n_lost_500", "int64", "cells", "those with fewer than 500 genes of the file"),
 )
 """Columns of filters.csv."""
+
+
+STAGE_TYPE_COLUMNS = (
+    Column("sample_id", "string", "-", "sample"),
+    Column("cell_type_id", "string", "-", "id of the type (level 2)"),
+    Column("cell_type", "string", "-", "its name"),
+    Column("cell_share", "float64", "fraction", "expected share of the rows of the sample"),
+    Column("weight", "float64", "see kind", "what it says for the stage, by composition and by the look of its cells"),
+    Column("kind", "string", "-", "log odds of a later stage, over the mean training sample; or share of attention"),
+)
+"""Columns of stage_types.csv."""
 
 
 def stage_columns(scale: StageScale) -> tuple[Column, ...]:
@@ -167,6 +184,11 @@ def write_samples(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) 
 def write_filters(frame: pd.DataFrame, path: Path) -> None:
     """Write filters.csv: UTF-8, whole numbers."""
     _write(frame, path, FILTER_COLUMNS)
+
+
+def write_stage_types(frame: pd.DataFrame, path: Path) -> None:
+    """Write stage_types.csv: UTF-8, six significant digits."""
+    _write(frame, path, STAGE_TYPE_COLUMNS)
 
 
 def _write(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:

@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from schema.labels import UNLABELLED, CellOntology
-from schema.predictions import ASSESSABLE, NOT_ASSESSABLE, fraction_columns, stage_columns, state_columns
+from schema.predictions import (
+    ASSESSABLE,
+    NOT_ASSESSABLE,
+    STAGE_BESIDE_BURDEN,
+    fraction_columns,
+    stage_columns,
+    state_columns,
+)
 from schema.stages import StageScale
 from scoring.palette import INK, MUTED, OTHER, PROBABILITY, RULE, choose_types, stage_colors, state_colors
 from scoring.row_figure import Series, new_row_figure, stacked_figure, write_right
@@ -66,7 +73,7 @@ def _draw_burden(axes: Axes, row: int, sample: pd.Series, color: str) -> None:
 
 
 def _burden_legend(samples: pd.DataFrame, scale: StageScale | None, *, has_truth: bool) -> list[Artist]:
-    seen = set(samples["predicted_tumor_stage"])
+    seen = set(samples[STAGE_BESIDE_BURDEN])
     levels = [] if scale is None else list(zip(scale.levels, stage_colors(scale), strict=True))
     marks: list[Artist] = [
         Line2D([], [], color=color, marker="o", lw=1.8, label=level.name)
@@ -82,7 +89,7 @@ def _burden_legend(samples: pd.DataFrame, scale: StageScale | None, *, has_truth
 
 def _stage_color_of(samples: pd.DataFrame, scale: StageScale | None) -> list[str]:
     colors = {} if scale is None else dict(zip([v.name for v in scale.levels], stage_colors(scale), strict=True))
-    return [colors.get(name, MUTED) for name in samples["predicted_tumor_stage"]]
+    return [colors.get(name, MUTED) for name in samples[STAGE_BESIDE_BURDEN]]
 
 
 def composition_figure(samples: pd.DataFrame, ontology: CellOntology) -> str:

@@ -19,6 +19,7 @@ from schema.predictions import (
     LOW_CONFIDENCE,
     NOT_ASSESSABLE,
     SAMPLE_COLUMNS,
+    STAGE_BESIDE_BURDEN,
     check_columns,
     sample_columns,
     state_columns,
@@ -33,6 +34,8 @@ from scoring.gene_figure import gene_figures
 from scoring.headline import burden_headline, stage_headline
 from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
+from scoring.stage_section import driver_rows, head_rows
+from scoring.stages import ATTENTION_SHARE
 from scoring.sureness import sureness
 from scoring.wording import count_text, interval_text, percent_text, visible_text
 
@@ -78,8 +81,8 @@ class ReportContent:
         filters.csv as a table; None leaves the section out.
     min_counts, unfiltered
         Least UMI of a barcode that is called, and whether the file holds all droplets.
-    genes
-        genes.csv as a table; None or no rows where no call was explained.
+    genes, stage_types
+        genes.csv and stage_types.csv as tables; None or no rows where no call was explained, no stage said.
     """
 
     title: str
@@ -103,6 +106,7 @@ class ReportContent:
     min_counts: int = MIN_COUNTS
     unfiltered: bool = False
     genes: pd.DataFrame | None = None
+    stage_types: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -135,6 +139,10 @@ def render_report(content: ReportContent) -> str:
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
         sureness=sureness(content.rules, content.checks),
+        stage_notes=_stage_notes(samples),
+        stage_heads=head_rows(content.checks),
+        stage_drivers=_stage_drivers(content, samples),
+        by_attention=content.stage_types is not None and (content.stage_types["kind"] == ATTENTION_SHARE).any(),
         limits={
             "min_denominator": MIN_DENOMINATOR,
             "denominator": CONFIDENT_DENOMINATOR,
@@ -145,9 +153,12 @@ def render_report(content: ReportContent) -> str:
 
 
 def order_samples(samples: pd.DataFrame, scale: StageScale | None) -> pd.DataFrame:
-    """Return samples by predicted stage, then burden, then name; those without a value last."""
+    """Return samples by the stage predicted without neutrophils, then burden, then name; those without a value last.
+
+    Burden is held against that stage, because the other has seen the neutrophils.
+    """
     levels = {level.name: code for code, level in enumerate(scale.levels)} if scale else {}
-    keyed = samples.assign(level=samples["predicted_tumor_stage"].map(levels).astype("Float64"))
+    keyed = samples.assign(level=samples[STAGE_BESIDE_BURDEN].map(levels).astype("Float64"))
     order = keyed.sort_values(["level", "burden_percent", "sample_id"], kind="stable", na_position="last").index
     return samples.loc[order].reset_index(drop=True)
 
@@ -255,6 +266,20 @@ def _verdicts(samples: pd.DataFrame) -> list[tuple[str, list[str]]]:
         for verdict in (NOT_ASSESSABLE, LOW_CONFIDENCE, ASSESSABLE)
     ]
     return [(verdict.replace("_", " "), names) for verdict, names in by_verdict if names]
+
+
+def _stage_drivers(content: ReportContent, samples: pd.DataFrame) -> list[dict[str, str]]:
+    rows = driver_rows(content.stage_types, samples["sample_id"].tolist())
+    return [row | {"name": _shown_name(row["name"])} for row in rows]
+
+
+def _stage_notes(samples: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Return why nothing is said of the stage, with the samples of which that holds."""
+    noted = samples[samples["tumor_stage_note"] != ""]
+    return [
+        (str(note), [_shown_name(name) for name in part["sample_id"]])
+        for note, part in noted.groupby("tumor_stage_note", sort=False)
+    ]
 
 
 def _shown_name(name: str) -> str:

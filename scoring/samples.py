@@ -16,12 +16,12 @@ from schema.predictions import (
     check_columns,
     fraction_columns,
     sample_columns,
-    stage_columns,
     state_columns,
 )
 from schema.stages import StageScale
 from scoring.assessability import Assessment, SampleEvidence, assess
 from scoring.sample_facts import SampleFacts
+from scoring.stages import StageEvidence, stage_names, stage_notes, stage_probabilities
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def assemble_samples(
     sample_ids: Sequence[str],
     facts: SampleFacts,
     burden: pd.DataFrame,
-    stage_probabilities: Floats | None,
+    stage: StageEvidence | None,
     ood_percent: Floats,
     *,
     ontology: CellOntology,
@@ -77,9 +77,8 @@ def assemble_samples(
         From `SampleFactsAccumulator`.
     burden
         From `BurdenAccumulator.estimate`, one row per sample.
-    stage_probabilities
-        float64 `[n_samples, n_levels]`: probability of each level, lowest first; rows sum to 1, or are NaN where no
-        stage is predicted; None where the bundle predicts none.
+    stage
+        What the bundle says of the stage; None where it has learnt none.
     ood_percent
         float64 `[n_samples]`: percent of rows out of distribution.
     ontology, scale
@@ -95,15 +94,16 @@ def assemble_samples(
     n_samples = len(sample_ids)
     if {len(facts.n_cells), len(burden)} != {n_samples}:
         raise ValueError(f"Expected {n_samples} samples but got {len(facts.n_cells)} and {len(burden)}.")
+    notes = stage_notes(stage, n_samples, run.genes_found_percent)
     verdicts = [assess(evidence) for evidence in _evidence(facts, burden, run)]
     table = pd.concat(
         [
             pd.DataFrame({"sample_id": list(sample_ids), "n_cells": facts.n_cells}),
             pd.DataFrame({"n_low_counts": facts.n_low_counts, "n_ambient": facts.n_ambient}),
             _burden_part(burden, verdicts),
-            _stage_names(stage_probabilities, scale, n_samples),
+            stage_names(stage, scale, notes),
             _depth_part(facts, ontology, run).assign(ood_percent=ood_percent),
-            _stage_part(stage_probabilities, scale, n_samples),
+            stage_probabilities(stage, scale, notes),
             _named(facts.fractions(ontology), fraction_columns(ontology)),
             _named(facts.states(ontology), state_columns(ontology)),
         ],
@@ -144,30 +144,6 @@ def _burden_part(burden: pd.DataFrame, verdicts: list[Assessment]) -> pd.DataFra
         assessability=[verdict.assessability for verdict in verdicts],
         flags=["; ".join(verdict.flags) for verdict in verdicts],
     )
-
-
-def _stage_names(probabilities: Floats | None, scale: StageScale | None, n_samples: int) -> pd.DataFrame:
-    """Return the most probable level by name and the expected level; blank where no stage is predicted."""
-    names = [""] * n_samples
-    expected = np.full(n_samples, np.nan)
-    if probabilities is not None and scale is not None:
-        if probabilities.shape != (n_samples, len(scale.levels)):
-            raise ValueError(f"Expected {n_samples} x {len(scale.levels)} but got {probabilities.shape}.")
-        expected = probabilities @ np.arange(len(scale.levels), dtype=np.float64)
-        known = np.isfinite(expected).tolist()
-        best = np.argmax(probabilities, axis=1)
-        names = [scale.levels[level].name if here else "" for level, here in zip(best, known, strict=True)]
-    return pd.DataFrame({"predicted_tumor_stage": names, "tumor_stage_expected": expected})
-
-
-def _stage_part(probabilities: Floats | None, scale: StageScale | None, n_samples: int) -> pd.DataFrame:
-    """Return P(stage >= level) for every level but the lowest."""
-    if scale is None:
-        return pd.DataFrame(index=range(n_samples))
-    if probabilities is None:
-        probabilities = np.full((n_samples, len(scale.levels)), np.nan)
-    at_least = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1]
-    return _named(np.clip(at_least[:, 1:], 0, 1), stage_columns(scale))
 
 
 def _depth_part(facts: SampleFacts, ontology: CellOntology, run: RunFacts) -> pd.DataFrame:

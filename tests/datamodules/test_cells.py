@@ -20,9 +20,7 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(cohort):
-    data = DataConfig(
-        files=str(cohort[0]), stage_scale="mouse_carcinogenesis", batch_size=64, bag_samples=3, bag_cells=10
-    )
+    data = DataConfig(files=str(cohort[0]), stage_scale="mouse_carcinogenesis", batch_size=64)
     module = CellDataModule(data, SplitConfig(test_donors="donor-S1-M0-01"), seed=0)
     module.prepare()
     return module
@@ -41,13 +39,20 @@ def test_each_training_cell_comes_once_and_no_other_cell_comes(cells):
     assert (split == "test").sum() > 0
 
 
-def test_bags_come_from_training_samples_with_a_stage(cells):
-    for bag in batches(iter(cells.train_dataloader()), "bags"):
-        samples, counts = np.unique(bag.sample.numpy(), return_counts=True)
-        assert len(samples) == 3
-        assert (counts == 10).all()
-        assert set(cells.dataset.samples["split"].iloc[samples]) == {"train"}
-        assert set(cells.dataset.files[0].sample[bag.row.numpy()]) == set(samples.tolist())
+def test_staged_samples_train_and_have_a_stage(cells):
+    table, staged = cells.dataset.samples, cells.dataset.staged_samples()
+    assert set(staged["split"]) == {"train"}
+    assert (staged["tumor_stage"] >= 0).all()
+    assert len(staged) == ((table["split"] == "train") & (table["tumor_stage"] >= 0)).sum() > 0
+    assert table.loc[staged.index, "sample_id"].tolist() == staged["sample_id"].tolist()
+
+
+def test_joined_data_train_on_the_validation_donors_too_and_never_on_test_donors(cells):
+    joined, split = cells.joined(), cells.dataset.samples["split"].to_numpy()[cells.dataset.files[0].sample]
+    seen = np.concatenate([b.row.numpy() for b in batches(iter(joined.train_dataloader()), "cells")])
+    assert sorted(seen) == np.flatnonzero(split != "test").tolist()
+    assert joined.dataset.n_rows("val") == [0]
+    assert (joined.dataset.samples["split"] == "test").sum() == (cells.dataset.samples["split"] == "test").sum() > 0
 
 
 def test_the_vocabulary_is_made_of_training_cells_only(cells):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datamodules.order import BagPlan, ReadSizes, SampleRows, SequentialPlan, Share, ShuffledPlan
+from datamodules.order import ReadSizes, SequentialPlan, Share, ShuffledPlan
 
 
 def laid_out(window):
@@ -119,54 +119,3 @@ def test_ranks_share_a_sequential_plan_and_the_last_is_padded():
     assert sorted(rows) == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2)]
     assert [[window.n_padding for window in part] for part in windows] == [[0, 0, 0], [0, 0, 1]]
     assert windows[1][-1].n_rows == 0
-
-
-SAMPLES = [
-    SampleRows(0, np.arange(0, 10), 1),
-    SampleRows(0, np.arange(10, 12), 1),
-    SampleRows(1, np.arange(0, 30, 3), 1),
-]
-OF_ROW = {(sample.file, int(row)): number for number, sample in enumerate(SAMPLES) for row in sample.positions}
-
-
-def bags(share, count=4, n_samples=2, n_cells=3, samples=SAMPLES):
-    return batches_of(BagPlan(samples, n_batches=count, n_samples=n_samples, n_cells=n_cells, share=share))
-
-
-def test_a_bag_holds_distinct_cells_of_distinct_samples():
-    for batch in bags(Share(seed=0)):
-        assert len(set(batch)) == len(batch)
-        samples = [OF_ROW[row] for row in batch]
-        assert len(set(samples)) == 2
-        assert all(samples.count(s) == min(3, len(SAMPLES[s].positions)) for s in set(samples))
-
-
-def test_all_samples_come_before_any_comes_again_over_ranks():
-    found = [bags(Share(seed=0, rank=rank, world=2), count=3, n_samples=1) for rank in range(2)]
-    seen = [OF_ROW[found[rank][step][0]] for step in range(3) for rank in range(2)]
-    assert sorted(seen[:3]) == [0, 1, 2]
-    assert sorted(seen[3:]) == [0, 1, 2]
-
-
-def test_fewer_samples_than_asked_for_are_all_taken():
-    (batch,) = bags(Share(seed=0), count=1, n_samples=8)
-    assert {OF_ROW[row] for row in batch} == {0, 1, 2}
-    assert len(batch) == 3 + 2 + 3
-
-
-def test_bags_of_shuffled_files_are_runs_of_neighbours():
-    samples = [SampleRows(0, np.arange(5, 105), 10)]
-    plan = BagPlan(samples, n_batches=50, n_samples=1, n_cells=20, share=Share(seed=0))
-    firsts = set()
-    for window in plan.windows():
-        starts = window.blocks[:, 1]
-        assert window.n_rows == 20
-        assert ((starts - 5) % 10 == 0).all()
-        assert len(window.blocks) <= 2
-        firsts |= set(starts.tolist())
-    assert firsts == set(range(5, 105, 10))
-
-
-def test_bags_can_begin_at_any_batch():
-    plan = BagPlan(SAMPLES, n_batches=6, n_samples=2, n_cells=3, share=Share(seed=3, epoch=2))
-    assert batches_of(plan, 4) == batches_of(plan)[4:]

@@ -16,7 +16,7 @@ def network(ontology):
     """Return a network that was never trained, with a gene mean and a bias worth the name."""
     torch.manual_seed(0)
     config = NetworkConfig(encoder=EncoderConfig(n_hidden=16, n_blocks=2, n_latent=8))
-    network = Network(n_genes=N_GENES, n_leaves=len(ontology.leaves), n_stage_levels=None, config=config).eval()
+    network = Network(n_genes=N_GENES, n_leaves=len(ontology.leaves), config=config).eval()
     network.encoder.gene_mean.copy_(torch.rand(N_GENES))
     return network
 

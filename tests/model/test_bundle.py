@@ -5,7 +5,6 @@ import torch
 
 from model.bundle import Bundle, load_bundle, save_bundle
 from model.encoder import EncoderConfig
-from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
 from schema.calls import CallRules
@@ -17,11 +16,9 @@ from schema.stages import StageScale
 @pytest.fixture
 def bundle(ontology):
     torch.manual_seed(0)
-    config = NetworkConfig(
-        encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4), stage=StageHeadConfig(n_attention=2, n_pooled=2)
-    )
+    config = NetworkConfig(encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4))
     scale = StageScale.load("mouse_carcinogenesis")
-    network = Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval()
+    network = Network(n_genes=3, n_leaves=len(ontology.leaves), config=config).eval()
     novelty = Novelty(n_nodes=len(ontology.nodes), n_latent=4, n_genes=3, n_types=len(ontology.nodes_at(2)))
     novelty.centre.fill_(0.25)
     novelty.seen[3] = True

@@ -4,7 +4,6 @@ import torch
 
 from model.bundle import Bundle
 from model.encoder import EncoderConfig
-from model.heads import StageHeadConfig
 from model.inference import Predictor
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
@@ -18,11 +17,8 @@ from schema.stages import StageScale
 @pytest.fixture
 def bundle(ontology):
     torch.manual_seed(0)
-    config = NetworkConfig(
-        encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4), stage=StageHeadConfig(n_attention=2, n_pooled=2)
-    )
-    network = Network(n_genes=3, n_leaves=len(ontology.leaves), n_stage_levels=6, config=config).eval()
-    torch.nn.init.normal_(network.stage_head.score.weight)
+    config = NetworkConfig(encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4))
+    network = Network(n_genes=3, n_leaves=len(ontology.leaves), config=config).eval()
     label_counts = torch.arange(len(ontology.nodes))
     network.cell_type_head.adjust(log_adjustment(label_counts, ontology), 1.0)
     return Bundle(

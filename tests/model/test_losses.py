@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from model.losses import cumulative_link_loss, hierarchical_cross_entropy, hierarchical_losses
+from model.losses import hierarchical_cross_entropy, hierarchical_losses
 from model.tree import LabelTree
 
 
@@ -65,11 +65,3 @@ def test_a_leaf_that_is_nearly_impossible_has_a_finite_loss_and_gradient(ontolog
     hierarchical_cross_entropy(logits, torch.from_numpy(ontology.leaves)[:1], LabelTree(ontology), 0.3).backward()
     assert bool(torch.isfinite(logits.grad).all())
     assert float(logits.grad[0, 0]) < -0.9
-
-
-def test_the_cumulative_link_asks_every_threshold():
-    logits = torch.tensor([[2.0, -1.0]])
-    s = torch.sigmoid(logits[0])
-    expected = -(torch.log(s[0]) + torch.log(1 - s[1])) / 2
-    assert torch.allclose(cumulative_link_loss(logits, torch.tensor([1])), expected)
-    assert float(cumulative_link_loss(logits, torch.tensor([-1]))) == 0.0

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
-from sklearn.metrics import cohen_kappa_score, f1_score
+from sklearn.metrics import f1_score
 
-from model.metrics import CellTypeMetrics, StageMetrics
+from model.metrics import CellTypeMetrics
 from model.tree import LabelTree
 
 
@@ -35,13 +35,3 @@ def test_type_metrics_equal_scikit_learn(ontology):
     assert (label == -1).any()
     np.testing.assert_allclose(float(got["val/cell_type/f1_macro_finest"]), finest, rtol=1e-5)
     np.testing.assert_allclose(float(got["val/cell_type/accuracy"]), (truth == called)[known].mean(), rtol=1e-5)
-
-
-def test_stage_metrics_ignore_samples_of_unknown_stage():
-    probabilities = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7], [0.2, 0.6, 0.2], [1.0, 0.0, 0.0]])
-    stage = torch.tensor([0, 2, 2, -1])
-    got = StageMetrics(3, "val").compute_once(probabilities, stage)
-    expected = cohen_kappa_score([0, 2, 2], [0, 2, 1], weights="quadratic")
-    np.testing.assert_allclose(float(got["val/tumor_stage/quadratic_kappa"]), expected, rtol=1e-5)
-    np.testing.assert_allclose(float(got["val/tumor_stage/mae"]), (0.3 + 0.4 + 1.0) / 3, rtol=1e-5)
-    assert StageMetrics(3, "val").compute_once(probabilities, torch.tensor([-1, -1, -1, -1])) == {}

@@ -4,11 +4,9 @@ import torch
 
 from model.augment import AugmentationConfig
 from model.encoder import EncoderConfig
-from model.heads import StageHeadConfig
 from model.losses import hierarchical_cross_entropy
 from model.made_labels import drawn_with_made, implied_labels
 from model.network import Network, NetworkConfig
-from model.pooling import merge_pools
 from model.prior import log_adjustment
 from model.training import OptimisationConfig, TrainingModule, step_seed, usual_learning_rate
 from schema.batch import PADDING
@@ -23,14 +21,11 @@ def make_module(ontology):
         torch.manual_seed(0)
         config = NetworkConfig(
             encoder=EncoderConfig(n_members=n_members, n_hidden=8, n_blocks=1, n_latent=4, dropout=dropout),
-            stage=StageHeadConfig(n_attention=2, n_pooled=2),
         )
-        network = Network(n_genes=6, n_leaves=len(ontology.leaves), n_stage_levels=3, config=config)
-        torch.nn.init.ones_(network.stage_head.score.weight)
+        network = Network(n_genes=6, n_leaves=len(ontology.leaves), config=config)
         module = TrainingModule(
             network,
             ontology,
-            torch.tensor([0, 2, -1]),
             OptimisationConfig(**options),
             AugmentationConfig(**(OFF | (augmentation or {}))),
             seed=seed,
@@ -42,51 +37,14 @@ def make_module(ontology):
         module.logged = {}
         module.log = lambda name, value, **_: module.logged.__setitem__(name, value)
         module.log_dict = lambda values, **_: module.logged.update(values)
-        module._over_ranks = lambda pool: pool
         return module
 
     return make
 
 
-@pytest.fixture
-def bags(make_batch):
-    counts = torch.arange(48).reshape(8, 6).remainder(7).numpy()
-    return make_batch(counts, sample=[0, 0, 0, 1, 1, 1, 2, 2])
-
-
-def gradients(module, part):
-    return [p.grad for p in getattr(module.network, part).parameters() if p.grad is not None and bool(p.grad.any())]
-
-
-def test_the_stage_loss_leaves_the_encoder_alone_unless_asked(make_module, bags):
-    for trains, expected in ((False, False), (True, True)):
-        module = make_module(stage_trains_encoder=trains)
-        module._stage_loss(bags).backward()
-        assert bool(gradients(module, "encoder")) is expected
-        assert gradients(module, "stage_head")
-
-
-def test_a_step_adds_both_losses(make_module, bags, make_batch):
-    cells = make_batch(torch.arange(24).reshape(4, 6).numpy(), cell_type=[1, 5, 9, -1])
-    module = make_module(stage_weight=2.0).eval()
-    both = float(module.training_step({"cells": cells, "bags": bags}, 0).detach())
-    cell_loss = float(module.training_step({"cells": cells}, 0).detach())
-    stage_loss = float(module._stage_loss(bags).detach())
-    assert stage_loss > 0
-    assert both == pytest.approx(cell_loss + 2.0 * stage_loss, rel=1e-5)
-
-
-def test_samples_of_unknown_stage_teach_nothing(make_module, bags, make_batch):
-    module = make_module().eval()
-    known = make_batch(torch.arange(48).reshape(8, 6).remainder(7).numpy()[:6], sample=[0, 0, 0, 1, 1, 1])
-    assert float(module._stage_loss(bags).detach()) == pytest.approx(
-        float(module._stage_loss(known).detach()), rel=1e-5
-    )
-
-
 @pytest.mark.parametrize("option", [{"logit_adjustment": -0.5}, {"learning_rate": 0.0}])
 def test_a_wrong_option_is_refused(option):
-    with pytest.raises(UsageError, match="learning rates > 0"):
+    with pytest.raises(UsageError, match="learning_rate > 0"):
         OptimisationConfig(**option)
 
 
@@ -135,13 +93,12 @@ def test_made_droplets_do_not_count_in_the_metrics_of_training_cells(make_module
 
 
 def validated(module, batches):
-    """Return what a module logs and pools for validation batches."""
+    """Let a module see validation batches."""
     module.eval()
     module.on_validation_epoch_start()
     with torch.no_grad():
         for index, batch in enumerate(batches):
             module.validation_step(batch, index)
-    return module._val_pool
 
 
 @pytest.fixture
@@ -164,8 +121,8 @@ def validation_cells(make_batch):
 
 def test_padding_counts_nowhere_in_validation(make_module, validation_cells):
     plain, padded = make_module(), make_module()
-    pool = validated(plain, [validation_cells([0, 1, 2, 3]), validation_cells([4, 5]), validation_cells([6, 7])])
-    same = validated(
+    validated(plain, [validation_cells([0, 1, 2, 3]), validation_cells([4, 5]), validation_cells([6, 7])])
+    validated(
         padded,
         [
             validation_cells([0, 1, 2, 3]),
@@ -174,9 +131,6 @@ def test_padding_counts_nowhere_in_validation(make_module, validation_cells):
             validation_cells([], n_padding=4),
         ],
     )
-    for got, expected in zip(same, pool, strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
-    assert torch.equal(same.n_cells, torch.tensor([3.0, 3.0, 2.0]))
     assert torch.equal(padded.cell_metrics.by_type.counts, plain.cell_metrics.by_type.counts)
     assert int(padded.cell_metrics.by_type.counts.sum()) > 0
     assert int(padded.val_loss.n_cells) == int(plain.val_loss.n_cells) == 6
@@ -202,13 +156,9 @@ def test_the_validation_loss_is_the_mean_over_labelled_cells(make_module, valida
 
 def test_two_ranks_come_to_what_one_comes_to(make_module, validation_cells):
     whole, left, right = make_module(), make_module(), make_module()
-    pool = validated(whole, [validation_cells([0, 1, 2, 3]), validation_cells([4, 5, 6, 7])])
-    pools = [
-        validated(left, [validation_cells([0, 1, 2]), validation_cells([6, 7], n_padding=1)]),
-        validated(right, [validation_cells([3, 4, 5]), validation_cells([], n_padding=3)]),
-    ]
-    for got, expected in zip(merge_pools(*pools), pool, strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    validated(whole, [validation_cells([0, 1, 2, 3]), validation_cells([4, 5, 6, 7])])
+    validated(left, [validation_cells([0, 1, 2]), validation_cells([6, 7], n_padding=1)])
+    validated(right, [validation_cells([3, 4, 5]), validation_cells([], n_padding=3)])
     for name in ("by_type", "by_leaf"):
         parts = [getattr(module.cell_metrics, name).counts for module in (left, right)]
         assert torch.equal(parts[0] + parts[1], getattr(whole.cell_metrics, name).counts)

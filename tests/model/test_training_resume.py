@@ -9,7 +9,6 @@ from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from model.augment import AugmentationConfig
 from model.encoder import EncoderConfig
-from model.heads import StageHeadConfig
 from model.network import Network, NetworkConfig
 from model.training import OptimisationConfig, TrainingModule
 from schema.batch import PADDING
@@ -62,8 +61,8 @@ class MemoryCells(pl.LightningDataModule):
 
     def train_dataloader(self):
         self.epochs.append(self.trainer.current_epoch)
-        loaders = {n: MemoryLoader(list(self.batches(self.epochs[-1], n)), self.trainer) for n in ("cells", "bags")}
-        return CombinedLoader(loaders, mode="min_size")
+        loader = MemoryLoader(list(self.batches(self.epochs[-1], "cells")), self.trainer)
+        return CombinedLoader({"cells": loader}, mode="min_size")
 
     def val_dataloader(self):
         *batches, last = self.batches(99, "val")
@@ -79,13 +78,11 @@ def fit(make_batch, ontology, tmp_path):
         pl.seed_everything(7 if checkpoint is None else 8, verbose=False)
         config = NetworkConfig(
             encoder=EncoderConfig(n_hidden=8, n_blocks=1, n_latent=4, dropout=0.5),
-            stage=StageHeadConfig(n_attention=2, n_pooled=2),
         )
         module = TrainingModule(
-            Network(n_genes=N_GENES, n_leaves=len(ontology.leaves), n_stage_levels=3, config=config),
+            Network(n_genes=N_GENES, n_leaves=len(ontology.leaves), config=config),
             ontology,
-            torch.tensor([0, 2, 1]),
-            OptimisationConfig(stage_trains_encoder=True, learning_rate=1e-2),
+            OptimisationConfig(learning_rate=1e-2),
             AugmentationConfig(**EVERYTHING),
             seed=5,
             batch_size=4,
@@ -126,7 +123,7 @@ def test_a_training_broken_off_goes_on_bit_for_bit(fit, tmp_path, step):
     assert_same_weights(resumed, whole)
     assert data.epochs == list(range((step - 1) // N_BATCHES, N_EPOCHS))
     assert trainer.global_step == whole_trainer.global_step == N_BATCHES * N_EPOCHS
-    for name in ("val/cell_type/loss", "val/cell_type/f1_macro", "val/tumor_stage/mae"):
+    for name in ("val/cell_type/loss", "val/cell_type/f1_macro"):
         assert torch.equal(trainer.callback_metrics[name], whole_trainer.callback_metrics[name]), name
     schedules = [t.lr_scheduler_configs[0].scheduler.state_dict() for t in (trainer, whole_trainer)]
     assert schedules[0] == schedules[1]

@@ -205,7 +205,7 @@ def test_a_sample_without_truth_shows_a_dash(make_content):
 def test_a_table_that_was_read_from_disk_renders_alike(make_content, ontology, scale, tmp_path):
     content = make_content(["a", "b", "c"], lost=(1,), n_cells=20)
     samples = content.samples.copy()
-    samples.loc[2, "predicted_tumor_stage"] = ""
+    samples.loc[2, "predicted_tumor_stage_without_neutrophils"] = ""
     write_samples(samples, tmp_path / "samples.csv", sample_columns(ontology, scale))
     html = render_report(replace(content, samples=read_samples(tmp_path / "samples.csv")))
     assert Page(html).rows == Page(render_report(replace(content, samples=samples))).rows
@@ -213,7 +213,7 @@ def test_a_table_that_was_read_from_disk_renders_alike(make_content, ontology, s
 
 def test_order_is_stage_then_burden_and_blanks_last(make_samples, scale):
     samples = make_samples(list("abcd"))
-    samples["predicted_tumor_stage"] = ["late carcinoma", "normal", "normal", ""]
+    samples["predicted_tumor_stage_without_neutrophils"] = ["late carcinoma", "normal", "normal", ""]
     samples["burden_percent"] = [1.0, float("nan"), 9.0, 0.5]
     assert order_samples(samples, scale)["sample_id"].tolist() == ["c", "b", "a", "d"]
     assert order_samples(samples, None)["sample_id"].tolist() == ["d", "a", "c", "b"]

@@ -5,10 +5,18 @@ import pytest
 from schema.predictions import read_samples, sample_columns, write_samples
 from scoring.sample_facts import SampleFacts
 from scoring.samples import RunFacts, assemble_samples
+from scoring.stages import StageEvidence
 
 RUN = RunFacts(genes_found_percent=75.0, training_has_neutrophils=True, n_reference_donors=5, by_orthologs=False)
 OOD = np.array([3.5, np.nan])
-STAGE = np.array([[0.1, 0.2, 0.3, 0.4, 0.0, 0.0], [np.nan] * 6])
+STAGE = StageEvidence(
+    at_least=np.array([[0.9, 0.7, 0.4, 0.0, 0.0]] * 2),
+    at_least_without=np.array([[0.8, 0.1, 0.0, 0.0, 0.0]] * 2),
+    pull=np.zeros((2, 31)),
+    n_counted=np.array([980.0, 40.0]),
+    by_attention=False,
+    refusal="",
+)
 
 
 @pytest.fixture
@@ -77,6 +85,9 @@ def test_stage_columns(table):
     row = table.iloc[0]
     assert row["predicted_tumor_stage"] == "early carcinoma"
     assert row["tumor_stage_expected"] == pytest.approx(2.0)
+    assert row["predicted_tumor_stage_without_neutrophils"] == "hyperplasia"
+    assert row["tumor_stage_expected_without_neutrophils"] == pytest.approx(0.9)
+    assert row["tumor_stage_note"] == ""
     np.testing.assert_allclose(
         row[["p_stage_ge_M1", "p_stage_ge_M2", "p_stage_ge_M3", "p_stage_ge_M4"]].astype(float), [0.9, 0.7, 0.4, 0]
     )
@@ -86,6 +97,7 @@ def test_a_sample_without_stage_is_blank(table):
     row = table.iloc[1]
     assert row["predicted_tumor_stage"] == ""
     assert np.isnan(row["tumor_stage_expected"])
+    assert row["tumor_stage_note"] == "fewer than 100 cells"
     assert np.isnan(row["p_stage_ge_M1"])
 
 
@@ -113,8 +125,6 @@ def test_the_callers_tables_stay_as_they_were(parts, ontology):
     pd.testing.assert_frame_equal(parts[1], before)
 
 
-def test_parts_of_different_length_are_refused(parts, ontology, scale):
+def test_parts_of_different_length_are_refused(parts, ontology):
     with pytest.raises(ValueError, match="Expected 3 samples"):
         assemble_samples(["a", "b", "c"], *parts, None, OOD, ontology=ontology, scale=None, run=RUN)
-    with pytest.raises(ValueError, match="Expected 2 x 6"):
-        assemble_samples(["a", "b"], *parts, np.ones((2, 3)), OOD, ontology=ontology, scale=scale, run=RUN)

@@ -1,0 +1,123 @@
+"""From sums over cells to what a stage is read from: composition, and what the cells of each type look like."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.sample_sums import SampleSums
+from schema.labels import TYPE_LEVEL, CellOntology
+
+PRIOR_SHARE = 0.005
+"""Share of each leaf added to the composition before its log-ratio, so that rare ones stay finite; a share, not a
+number of cells, so that samples of 100 and of 10,000 cells are read alike."""
+SHRINKAGE = 20.0
+"""Cells of no deviation added to each type of a sample, so that a type of few cells says little."""
+N_DIRECTIONS = 4
+"""Directions in which the cells of a type may differ between samples."""
+LEAST_CELLS = 50
+"""Cells, over all samples, that a type needs to be looked at by itself."""
+
+
+class StageFeatures(nn.Module):
+    """Two blocks of features of a sample, with or without its neutrophils.
+
+    Composition is the centred log-ratio of the leaves that the burden counts (Aitchison 1982). The look of a type is
+    the mean of its cells' first hidden layer, a linear map of their normalised expression that keeps what the latent
+    vector gives away, in the directions in which it varies most between samples. Cells that the burden does not count
+    (ambient, doublets, erythroid, platelets) have no part in either.
+
+    Attributes
+    ----------
+    centre
+        float32 `[n_types, n_hidden]`, mean of the hidden layer over the cells of a type.
+    directions
+        float32 `[n_types, n_hidden, n_directions]`; zero for types that are not looked at.
+    """
+
+    centre: Tensor
+    directions: Tensor
+    of_type: Tensor
+    counted: Tensor
+    neutrophil: Tensor
+    neutrophil_type: Tensor
+    counted_type: Tensor
+
+    def __init__(self, ontology: CellOntology, n_hidden: int) -> None:
+        super().__init__()
+        types, roles = ontology.nodes_at(TYPE_LEVEL), ontology.roles
+        outside, neutrophil = ontology.below(*roles.outside_denominator), ontology.below(roles.neutrophil)
+        of_type = ontology.leaves_below[types]
+        fixed = {
+            "of_type": of_type.T.astype(np.float32),
+            "counted": ~outside,
+            "neutrophil": neutrophil,
+            "neutrophil_type": (of_type & neutrophil).any(axis=1),
+            "counted_type": ~(of_type & outside).any(axis=1),
+        }
+        for name, value in fixed.items():
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)
+        self.register_buffer("centre", torch.zeros(len(types), n_hidden))
+        self.register_buffer("directions", torch.zeros(len(types), n_hidden, N_DIRECTIONS))
+
+    @property
+    def n_types(self) -> int:
+        """Types of the label tree."""
+        return self.centre.shape[0]
+
+    def called_type(self, probabilities: Tensor) -> Tensor:
+        """Return the place of the most probable type, int64 `[n_cells]`, from leaf probabilities."""
+        return (probabilities @ self.of_type).argmax(dim=1)
+
+    def values(self, hidden: Tensor, cell_type: Tensor) -> Tensor:
+        """Return how cells deviate from the mean of their type, float `[n_cells, n_directions]`.
+
+        Parameters
+        ----------
+        hidden
+            float `[n_cells, n_hidden]`, first hidden layer.
+        cell_type
+            int64 `[n_cells]`, place of the called type.
+        """
+        flat = self.directions.permute(1, 0, 2).reshape(hidden.shape[1], -1)
+        along = (hidden @ flat).view(len(hidden), self.n_types, -1)
+        offset = torch.einsum("th,thd->td", self.centre, self.directions)
+        own = cell_type[:, None, None].expand(-1, 1, along.shape[2])
+        return along.gather(1, own)[:, 0] - offset[cell_type]
+
+    def fit(self, sums: SampleSums) -> SampleSums:
+        """Choose centres and directions from sums of the whole hidden layer; return the sums along the directions.
+
+        No stage is looked at.
+        """
+        for place in range(self.n_types):
+            n_cells = sums.n_of_type[:, place].double()
+            if not bool(self.counted_type[place]) or float(n_cells.sum()) < LEAST_CELLS:
+                continue
+            total = sums.values[:, place].double()
+            centre = total.sum(dim=0) / n_cells.sum()
+            looks = (total - n_cells[:, None] * centre) / (n_cells[:, None] + SHRINKAGE)
+            right = torch.linalg.svd(looks, full_matrices=False).Vh[:N_DIRECTIONS]
+            self.centre[place] = centre.float()
+            self.directions[place, :, : len(right)] = right.T.float()
+        along = torch.einsum("sth,thd->std", sums.values, self.directions)
+        offset = torch.einsum("th,thd->td", self.centre, self.directions)
+        return sums._replace(values=along - sums.n_of_type[:, :, None] * offset)
+
+    def composition(self, sums: SampleSums, *, without_neutrophils: bool) -> Tensor:
+        """Return the centred log-ratio of the counted leaves, float `[n_samples, n_counted]`."""
+        kept = self.counted & ~self.neutrophil if without_neutrophils else self.counted
+        mass = sums.leaves[:, kept]
+        log_share = torch.log(mass / mass.sum(dim=1, keepdim=True).clamp_min(1e-6) + PRIOR_SHARE)
+        return log_share - log_share.mean(dim=1, keepdim=True)
+
+    def looks(self, sums: SampleSums, *, without_neutrophils: bool) -> Tensor:
+        """Return how the cells of each type deviate, float `[n_samples, n_kept_types * n_directions]`."""
+        kept = self.looked_at(without_neutrophils=without_neutrophils)
+        return (sums.values / (sums.n_of_type[:, :, None] + SHRINKAGE))[:, kept].flatten(1)
+
+    def looked_at(self, *, without_neutrophils: bool) -> Tensor:
+        """Return which types are looked at, bool `[n_types]`."""
+        seen = self.directions.any(dim=2).any(dim=1)
+        return seen & ~self.neutrophil_type if without_neutrophils else seen

@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells format clean
+.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells bench-stage format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ bench-augment: .venv/installed ## measure what each piece of the augmentation is
 
 bench-cells: .venv/installed ## measure cell types against floors and peers, table in docs/results/cells.md (goes on where it stopped)
 	$(BIN)/python -m benchmarks.cells --data $(REAL_DATA) --output $(RESULTS)
+
+bench-stage: .venv/installed ## measure stages of samples against floors, table in docs/results/stage.md
+	$(BIN)/python -m benchmarks.stage --output $(RESULTS)
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

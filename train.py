@@ -433,8 +433,15 @@ def with_stage(bundle: Bundle, cells: CellDataModule, seed: int) -> Bundle:
         return replace(bundle, staging=None, stage_support=None)
     if not fitted.support.is_supported:
         logger.warning("Stage not supported by these data: %s", fitted.support.reason)
-    checks = {**bundle.checks, "stage": fitted.rows}
-    return replace(bundle, staging=fitted.staging, stage_support=fitted.support, checks=checks)
+    chosen = next(row for row in fitted.rows if row["chosen"])
+    metrics = {f"folds/tumor_stage/{name}": chosen[name] for name in ("quadratic_kappa", "mae")}
+    return replace(
+        bundle,
+        staging=fitted.staging,
+        stage_support=fitted.support,
+        checks={**bundle.checks, "stage": fitted.rows},
+        metrics={**bundle.metrics, **metrics},
+    )
 
 
 def what_trained(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:

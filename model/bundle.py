@@ -261,6 +261,8 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
     of_staging = _taken(weights, _STAGING)
     if staging is not None:
         _fill(staging, of_staging, "stage")
+    elif of_staging:
+        raise _broken(WEIGHTS, f"{next(iter(of_staging))} of a stage that {DESCRIPTION} does not have")
     _fill(network, weights, "network")
     temperatures = torch.tensor(content["temperatures"], dtype=torch.float32)
     if temperatures.shape != (int(ontology.levels.max()),) or not bool((temperatures > 0).all()):

@@ -131,9 +131,8 @@ class Predictor:
         if self.staging is None or self._stage is None:
             return None
         found = self.staging(self._stage)
-        counted = self._stage.sums.n_of_type[:, self.staging.features.counted_type].sum(dim=1)
         outputs = {name: StageFound(*(part.double().cpu() for part in of)) for name, of in found.items()}
-        return StagePredictions(outputs, counted.cpu().numpy())
+        return StagePredictions(outputs, self._stage.sums.n_cells.cpu().numpy())
 
 
 def choose_device(wanted: str) -> torch.device:

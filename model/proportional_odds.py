@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
+
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _STEP_PENALTY = 1e-4
 """On the distances of thresholds, so that a level without samples does not run away."""
@@ -71,34 +78,47 @@ def fit_proportional_odds(blocks: list[Tensor], level: Tensor, n_levels: int, pe
         [length.clamp_min(_LEAST_SPREAD).expand(block.shape[1]) for length, block in zip(lengths, blocks, strict=True)]
     )
     # the weights lie in the span of the samples, so that there is nothing to fit outside it
-    left, size, right = torch.linalg.svd((features - centre) / spread, full_matrices=False)
-    inside, cuts = _fit(left * size, level, n_levels, penalty)
-    for name, value in {"centre": centre, "spread": spread, "weight": right.T @ inside, "thresholds": cuts}.items():
+    left, size, right = np.linalg.svd(((features - centre) / spread).numpy(), full_matrices=False)
+    inside, cuts = _fit(left * size, level.numpy(), n_levels, penalty)
+    fitted = {"weight": torch.from_numpy(right.T @ inside), "thresholds": torch.from_numpy(cuts)}
+    for name, value in {"centre": centre, "spread": spread, **fitted}.items():
         getattr(model, name).copy_(value)
     return model
 
 
-def _fit(inputs: Tensor, level: Tensor, n_levels: int, penalty: float) -> tuple[Tensor, Tensor]:
-    weight = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
-    first = torch.tensor([-float(n_levels - 2) / 2], dtype=torch.float64, requires_grad=True)
-    steps = torch.full((n_levels - 2,), math.log(math.e - 1), dtype=torch.float64, requires_grad=True)  # softplus = 1
-    optimiser = torch.optim.LBFGS([weight, first, steps], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+def _fit(inputs: Doubles, level: Ints, n_levels: int, penalty: float) -> tuple[Doubles, Doubles]:
+    """Return weights and thresholds, by quasi-Newton with the gradient written out: hundreds of fits are needed."""
+    n_samples, n_weights = inputs.shape
+    first, last = level > 0, level < n_levels - 1
 
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        logits = (inputs @ weight)[:, None] - _thresholds(first, steps)
-        value = ordinal_loss(logits, level).mean()
-        value = value + penalty / 2 * weight.square().sum() + _STEP_PENALTY / 2 * steps.square().sum()
-        torch.autograd.backward(value)
-        return value
+    def loss(parameters: Doubles) -> tuple[float, Doubles]:
+        weight, lowest, steps = np.split(parameters, [n_weights, n_weights + 1])
+        cuts = _thresholds(lowest, steps)
+        score = inputs @ weight
+        upper = np.where(first, score - cuts[level - 1], np.inf)  # where it is the lowest level, this is not used
+        lower = np.where(last, score - cuts[np.minimum(level, n_levels - 2)], -np.inf)
+        share = -np.expm1(np.minimum(lower - upper, -1e-9))  # P(level) = sigmoid(upper) sigmoid(-lower) share
+        value = -(log_expit(upper) + log_expit(-lower) + np.log(share)).mean()
+        of_upper = -expit(-upper) / (expit(-lower) * share) / n_samples
+        of_lower = expit(lower) / (expit(upper) * share) / n_samples
+        of_cuts = np.zeros(n_levels - 1)
+        np.add.at(of_cuts, level[first] - 1, -of_upper[first])
+        np.add.at(of_cuts, level[last], -of_lower[last])
+        beyond = of_cuts[::-1].cumsum()[::-1]
+        value += penalty / 2 * (weight @ weight) + _STEP_PENALTY / 2 * (steps @ steps)
+        of_weight = inputs.T @ (of_upper + of_lower) + penalty * weight
+        return value, np.concatenate([of_weight, beyond[:1], expit(steps) * beyond[1:] + _STEP_PENALTY * steps])
 
-    with torch.enable_grad():
-        optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return weight.detach(), _thresholds(first, steps).detach()
+    begin = np.zeros(n_weights + n_levels - 1)
+    begin[n_weights] = -(n_levels - 2) / 2
+    begin[n_weights + 1 :] = math.log(math.e - 1)  # softplus = 1
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    weight, lowest, steps = np.split(found, [n_weights, n_weights + 1])
+    return weight, _thresholds(lowest, steps)
 
 
-def _thresholds(first: Tensor, steps: Tensor) -> Tensor:
-    return torch.cat([first, first + softplus(steps).cumsum(0)])
+def _thresholds(first: Doubles, steps: Doubles) -> Doubles:
+    return np.concatenate([first, first + np.logaddexp(0, steps).cumsum()])
 
 
 def ordinal_loss(logits: Tensor, level: Tensor) -> Tensor:

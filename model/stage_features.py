@@ -81,7 +81,7 @@ class StageFeatures(nn.Module):
             int64 `[n_cells]`, place of the called type.
         """
         flat = self.directions.permute(1, 0, 2).reshape(hidden.shape[1], -1)
-        along = (hidden @ flat).view(len(hidden), self.n_types, -1)
+        along = (hidden @ flat).view(len(hidden), self.n_types, N_DIRECTIONS)
         offset = torch.einsum("th,thd->td", self.centre, self.directions)
         own = cell_type[:, None, None].expand(-1, 1, along.shape[2])
         return along.gather(1, own)[:, 0] - offset[cell_type]

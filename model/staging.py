@@ -142,7 +142,7 @@ class Staging(nn.Module):
         latent: Tensor,
         probabilities: Tensor,
     ) -> StageState:
-        """Return the state after more cells; sums grow in place.
+        """Return the state after more cells, of which those called what the burden does not count are left out.
 
         Parameters
         ----------
@@ -154,6 +154,9 @@ class Staging(nn.Module):
             First hidden layer, latent vector and calibrated leaf probabilities, float `[n_cells, ...]`.
         """
         cell_type = self.features.called_type(probabilities)
+        counted = self.features.counted_type[cell_type]
+        parts = (sample, library_size, hidden, latent, probabilities, cell_type)
+        sample, library_size, hidden, latent, probabilities, cell_type = (part[counted] for part in parts)
         values = self.features.values(hidden, cell_type)
         sums = state.sums.add(sample, library_size, probabilities, cell_type, values)
         pools = []
@@ -207,9 +210,10 @@ class Staging(nn.Module):
 
 
 def attended(features: StageFeatures, cell_type: Tensor, output: str) -> Tensor:
-    """Return which cells attention may look at, bool `[n_cells]`."""
-    kept = features.counted_type & ~features.neutrophil_type if output == WITHOUT else features.counted_type
-    return kept[cell_type]
+    """Return which of the counted cells attention may look at, bool `[n_cells]`."""
+    if output == WITHOUT:
+        return ~features.neutrophil_type[cell_type]
+    return torch.ones_like(cell_type, dtype=torch.bool)
 
 
 def feature_blocks(features: StageFeatures, sums: SampleSums, output: str) -> tuple[Tensor, Tensor]:

@@ -229,8 +229,10 @@ def _look(
         latent = network.encoder.after_first(hidden)
         probabilities = tree.leaf_probabilities(network.cell_type_head(latent).float(), temperatures)
         cell_type = features.called_type(probabilities)
-        sums.add(sample, some.library_size, probabilities, cell_type, hidden)
-        drawn = torch.rand(len(rows), generator=generator, dtype=torch.float64) < share[sample]
+        counted = features.counted_type[cell_type]
+        drawn = counted & (torch.rand(len(rows), generator=generator, dtype=torch.float64) < share[sample])
         bag.append((latent[drawn], cell_type[drawn], sample[drawn]))
+        cells = (sample, some.library_size, probabilities, cell_type, hidden)
+        sums.add(*(part[counted] for part in cells))
     latent, cell_type, sample = (torch.cat(parts) for parts in zip(*bag, strict=True))
     return sums, (latent, cell_type, sample)

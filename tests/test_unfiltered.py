@@ -145,6 +145,12 @@ def test_the_figures_of_a_sample_are_those_of_a_file_of_its_cells_alone(matrices
     same = [column for column in raw.columns if column not in about_rows]
     read = cells["burden_percent"].notna()
     assert read.sum() >= 8
+    assert (cells.loc[read, "tumor_stage_note"].isna()).all()
+    steps = cells.loc[read, [column for column in cells if column.startswith("p_stage_ge_")]].to_numpy()
+    assert (np.diff(steps, axis=1) <= 0).all()
+    types = pd.read_csv(tmp_path / "out/stage_types.csv")
+    assert set(types["sample_id"]) >= set(cells.index[read])
+    assert types["weight"].abs().max() > 0.1
     pd.testing.assert_frame_equal(raw.loc[read, same], cells.loc[read, same], rtol=1e-5)
     assert (raw["n_cells"] - raw["n_low_counts"] - raw["n_ambient"]).to_dict() == cells["n_cells"].to_dict()
 

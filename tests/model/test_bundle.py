@@ -7,10 +7,32 @@ from model.bundle import Bundle, load_bundle, save_bundle
 from model.encoder import EncoderConfig
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
+from model.stage_support import StageSupport
+from model.staging import Staging, StagingShape
 from schema.calls import CallRules
 from schema.errors import BundleError, OutputError
 from schema.genes import GeneVocabulary
 from schema.stages import StageScale
+
+SUPPORT = StageSupport(
+    n_samples=12, n_donors=9, n_studies=1, p_value=0.5, cramers_v=float("nan"), kappa=0.1, probe_kappa=0.2, reason="no"
+)
+
+
+def new_staging(ontology):
+    sizes = tuple((n_counted(ontology, without), 0) for without in (False, True))
+    shape = StagingShape(head="composition", n_folds=2, seen=(0, 3), sizes=sizes)
+    staging = Staging(ontology, shape, n_hidden=8, n_latent=4, n_levels=6).eval()
+    for number, buffer in enumerate(staging.buffers()):
+        if buffer.is_floating_point():
+            buffer.fill_(0.1 * number)
+    return staging
+
+
+def n_counted(ontology, without_neutrophils):
+    roles = ontology.roles
+    out = ontology.below(*roles.outside_denominator, *([roles.neutrophil] if without_neutrophils else []))
+    return int((~out).sum())
 
 
 @pytest.fixture
@@ -40,6 +62,8 @@ def bundle(ontology):
         metrics={"val/cell_type/ece": 0.02},
         checks={"back_off": [{"back_off": 0.5, "accuracy": float("nan")}], "reliability": [], "novelty": []},
         provenance={"seed": 0},
+        staging=new_staging(ontology),
+        stage_support=SUPPORT,
     )
 
 
@@ -66,6 +90,10 @@ def test_a_bundle_predicts_the_same_after_a_round_trip(bundle, folder, make_batc
     assert torch.equal(again.network.cell_type_head.log_prior, bundle.network.cell_type_head.log_prior)
     assert float(again.network.cell_type_head.strength) == 1.0
     assert str(again.reference["sensitivity"]) == "[0.9, nan]"
+    for name, value in bundle.staging.state_dict().items():
+        assert torch.equal(again.staging.state_dict()[name], value), name
+    assert again.staging.shape == bundle.staging.shape
+    assert str(again.stage_support) == str(SUPPORT)
     assert sorted(path.name for path in folder.iterdir()) == ["bundle.json", "genes.tsv", "weights.safetensors"]
 
 
@@ -126,10 +154,12 @@ def test_a_changed_file_is_named(folder, name):
         ({"training_prior": [1.0]}, "AttributeError"),
         ({"files": {"../weights.safetensors": "0"}}, "weights"),
         (
-            {"network": {"encoder": {"n_hidden": 9}, "stage": {}}},
+            {"network": {"encoder": {"n_hidden": 9}}},
             r"centre of the novelty score as \(.* where \(.* belongs",
         ),
-        ({"network": {"encoder": {"wings": 2}, "stage": {}}}, "wings"),
+        ({"network": {"encoder": {"wings": 2}}}, "wings"),
+        ({"staging": {"shape": {}, "support": {}}}, "KeyError"),
+        ({"staging": None}, "of a stage that bundle.json does not have"),
         ({"genes": {"n_genes": 3, "digest": "0"}}, "genes.tsv"),
     ],
 )

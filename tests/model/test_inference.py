@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,24 @@ from model.inference import Predictor
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
 from model.prior import leaf_prior, log_adjustment
+from model.staging import OUTPUTS, Staging, StagingShape
 from model.tree import LabelTree
 from schema.calls import CallRules
 from schema.genes import GeneVocabulary
 from schema.stages import StageScale
+
+
+def new_staging(ontology):
+    """Heads that read the first leaves of the composition."""
+    roles = ontology.roles
+    outside = ontology.below(*roles.outside_denominator)
+    sizes = tuple((int((~out).sum()), 0) for out in (outside, outside | ontology.below(roles.neutrophil)))
+    shape = StagingShape(head="composition", n_folds=2, seen=(0, 5), sizes=sizes)
+    staging = Staging(ontology, shape, n_hidden=8, n_latent=4, n_levels=6).eval()
+    for head in staging.models:
+        head.weight[:3] = 1.0
+        head.thresholds.copy_(torch.arange(5.0))
+    return staging
 
 
 @pytest.fixture
@@ -36,6 +52,7 @@ def bundle(ontology):
         metrics={},
         checks={},
         provenance={},
+        staging=new_staging(ontology),
     )
 
 
@@ -70,11 +87,14 @@ def test_stages_do_not_depend_on_how_cells_are_cut_and_leave_out_empty_cells(bun
     for rows in ([0, 1], [2], [3, 4]):
         cut.predict(make_batch(COUNTS[rows].reshape(-1, 3), sample=np.array(SAMPLE)[rows]))
     counted.predict(make_batch(np.delete(COUNTS, 1, axis=0), sample=np.delete(SAMPLE, 1)))
-    stages = whole.stage_probabilities()
-    assert np.isnan(stages[2]).all()
-    np.testing.assert_allclose(stages[:2].sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_allclose(cut.stage_probabilities(), stages, rtol=1e-5)
-    np.testing.assert_allclose(counted.stage_probabilities(), stages, rtol=1e-5)
+    stages = whole.stages()
+    assert stages.n_counted.tolist()[2] == 0
+    assert stages.n_counted.sum() <= 4
+    for output in OUTPUTS:
+        expected = stages.outputs[output].at_least
+        assert bool(((expected > 0) & (expected < 1)).all())
+        torch.testing.assert_close(cut.stages().outputs[output].at_least, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(counted.stages().outputs[output].at_least, expected, rtol=1e-5, atol=0)
 
 
 def test_cells_that_are_left_out_change_nothing_for_the_others(bundle, make_batch):
@@ -85,8 +105,10 @@ def test_cells_that_are_left_out_change_nothing_for_the_others(bundle, make_batc
     assert not found.probabilities[left_out].any()
     assert not found.latent[left_out].any()
     np.testing.assert_allclose(found.probabilities[~left_out], expected.probabilities, rtol=1e-6)
-    np.testing.assert_allclose(some.stage_probabilities(), kept.stage_probabilities(), rtol=1e-6)
-    assert np.isnan(some.stage_probabilities()[1]).all()
+    for output in OUTPUTS:
+        pair = (one.stages().outputs[output].at_least for one in (some, kept))
+        torch.testing.assert_close(*pair, rtol=1e-6, atol=0)
+    assert some.stages().n_counted[1] == 0
 
 
 def test_a_block_in_which_all_are_left_out_is_all_zero(bundle, make_batch):
@@ -95,16 +117,17 @@ def test_a_block_in_which_all_are_left_out_is_all_zero(bundle, make_batch):
     assert not found.probabilities.any()
 
 
-def test_cells_called_ambient_can_be_kept_out_of_the_stage(bundle, make_batch, ontology):
+def test_cells_called_ambient_are_not_counted_for_the_stage(bundle, make_batch, ontology):
     """The last layer is made to call every cell ambient, whatever it holds."""
     ambient = ontology.leaves.tolist().index(ontology.index_by_id["AMBIENT"])
     with torch.no_grad():
         bundle.network.cell_type_head.members[0][-1].bias[ambient] += 50
-    batch = make_batch(COUNTS, sample=SAMPLE)
-    within, without = (
-        Predictor(bundle, device="cpu", n_samples=2, stage_without_ambient=choice) for choice in (False, True)
-    )
-    within.predict(batch)
-    without.predict(batch)
-    assert np.isfinite(within.stage_probabilities()).all()
-    assert np.isnan(without.stage_probabilities()).all()
+    predictor = Predictor(bundle, device="cpu", n_samples=2)
+    predictor.predict(make_batch(COUNTS, sample=SAMPLE))
+    assert predictor.stages().n_counted.tolist() == [0, 0]
+
+
+def test_a_bundle_without_stage_says_nothing(bundle, make_batch):
+    predictor = Predictor(replace(bundle, staging=None), device="cpu", n_samples=2)
+    predictor.predict(make_batch(COUNTS, sample=SAMPLE))
+    assert predictor.stages() is None

@@ -143,6 +143,6 @@ def test_weights_move_and_depend_on_every_step(fit, tmp_path):
 def test_a_checkpoint_holds_plain_values_only(fit, tmp_path):
     fit("whole")
     checkpoint = torch.load(tmp_path / "whole" / "6.ckpt", weights_only=True)
-    assert checkpoint["loops"]["fit_loop"]["state_dict"]["combined_loader"] == [{"batch": 2}, {"batch": 2}]
+    assert checkpoint["loops"]["fit_loop"]["state_dict"]["combined_loader"] == [{"batch": 2}]
     assert checkpoint["lr_schedulers"][0]["last_epoch"] == 6
     assert not [name for name in checkpoint["state_dict"] if "metrics" in name or "tree" in name]

@@ -65,8 +65,8 @@ def test_the_report_names_what_speaks_most_for_either_side(evidence, ontology):
     table = stage_types(evidence, ["a"], [""], np.full((1, len(ontology.nodes_at(2))), 0.125), ontology)
     (row,) = driver_rows(table, ["x", "a"])
     assert row["name"] == "a"
-    assert row["later"] == "neutrophil +1.50 (12 %), macrophage +0.25 (12 %)"
-    assert row["earlier"] == "natural killer cell -2.00 (12 %), B cell -0.75 (12 %)"
+    assert row["later"] == "neutrophil +1.50 (12.5 %), macrophage +0.25 (12.5 %)"
+    assert row["earlier"] == "natural killer cell -2.00 (12.5 %), B cell -0.75 (12.5 %)"
     assert driver_rows(None, ["a"]) == []
 
 

@@ -72,7 +72,7 @@ bench-cells: .venv/installed ## measure cell types against floors and peers, tab
 	$(BIN)/python -m benchmarks.cells --data $(REAL_DATA) --output $(RESULTS)
 
 bench-stage: .venv/installed ## measure stages of samples against floors, table in docs/results/stage.md
-	$(BIN)/python -m benchmarks.stage --output $(RESULTS)
+	$(BIN)/python -m benchmarks.stage --data $(REAL_DATA) --output $(RESULTS)
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""The stage benchmark: `python -m benchmarks.stage --output docs/results` (also `make bench-stage`).
+"""The stage benchmark: `python -m benchmarks.stage --data <real data> --output docs/results` (also `make bench-stage`).
 
 What was answered stays in the work folder, so that a run that was stopped goes on.
 """
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from benchmarks.measure import ROOT, commit, hardware, python, run_measured
 from benchmarks.stage_floors import FLOORS, MAJORITY, PROBES, StagedCells, majority, ridge, staged_cells
 from benchmarks.stage_page import page
+from benchmarks.stage_real import real_rows
 from datamodules.simulate import HELD_OUT_FILE, TRAINING_FILE
 from model.bundle import load_bundle
 from schema.predictions import read_samples
@@ -121,6 +122,7 @@ def ask_network(place: Path, seed: int, test: StagedCells) -> tuple[dict[str, Do
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write stage.md and stage.json."""
     parser = argparse.ArgumentParser(description="Compare stages of samples; write stage.md and stage.json.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of real data")
     parser.add_argument("--output", type=Path, required=True, help="folder for the result page")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "bench_stage", help="folder of files and results")
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="a small run")
@@ -134,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "command": ("QUICK=1 " if options.quick else "") + "make bench-stage",
         **{"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit(), "hardware": hardware()},
         **{"quick": options.quick, "seeds": list(seeds), "sizes": asdict(sizes), "answers": answers},
+        "real": real_rows(options.data.resolve(), work, CONFIG),
     }
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "stage.md").write_text(page(content), encoding="utf-8")

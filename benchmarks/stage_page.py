@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.markdown import number, table
 from benchmarks.stage_floors import FLOORS, MAJORITY, PROBES
+from benchmarks.stage_real import real_table
 from model.stage_support import called_level, quadratic_kappa, ranked_probability_score
 
 TEMPLATE = Path(__file__).with_name("stage_page.md")
@@ -146,6 +147,7 @@ def page(content: dict[str, Any]) -> str:
         sizes=", ".join(f"`{name}` {value}" for name, value in content["sizes"].items()),
         targets=table(["target", "wanted", "got", "verdict"], target_rows(answers)),
         guards=guard_table(answers),
+        real=real_table(content["real"]),
         **{setting: setting_table(answers, setting) for setting in (*CLAIMED, *GUARDED)},
     )
 

@@ -85,6 +85,15 @@ def answers():
     return found
 
 
+REAL = [
+    {
+        "study": "kang2018",
+        "support": {"n_samples": 4, "n_donors": 2, "reason": "4 samples of 2 donors are too few"},
+        "heads": [{"output": "all", "head": "looks", "chosen": True, "quadratic_kappa": 1.0, "mae": 0.25}],
+    }
+]
+
+
 def test_targets_by_hand():
     rows = {row[0].split(":")[0]: row for row in target_rows(answers())}
     assert rows["state"][2].startswith("1.000 against 0.000 (majority): +1.000")
@@ -97,10 +106,13 @@ def test_targets_by_hand():
 def test_what_was_not_said_has_no_score_and_the_page_says_so():
     assert len(said_of(answers(), "none", OURS)[0][0]) == 0
     about = {"command": "make bench-stage", "date": "2026-11-30", "hardware": "2 cores", "quick": False, "seeds": [0]}
-    text = page({**about, "sizes": {"n_mice": 4}, "answers": answers()})
+    text = page({**about, "sizes": {"n_mice": 4}, "answers": answers(), "real": REAL})
     assert "| ours | 1.000 | 0.000 | 0.000 | 0.000 |" in text
     assert "| ours | - | - | - | - |" in text
     assert "| none, seed 0 | looks | 0.002 | - | 0.90 | 0.10 | not better than chance |" in text
+    about = "control against stimulated blood (4 samples, 2 donors)"
+    assert f"| {about} | all | looks (chosen) | 1.00 | 0.25 |" in text
+    assert f"| {about} |  | said: 4 samples of 2 donors are too few |  |  |" in text
 
 
 def test_calibration_error_by_hand():

@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from model.pooling import PoolState, add_cells, empty_pool, pooled_latent
 from model.proportional_odds import ProportionalOdds, ordinal_loss
 
-PENALTIES = (3e-4, 3e-3, 3e-2)
+PENALTIES = (3e-6, 3e-5, 3e-4, 3e-3, 3e-2)
 """Ridges among which cross-validation within the training donors chooses."""
 N_ATTENTION, N_POOLED = 16, 4
 """Widths of the attention head: of what scores a cell, and of what is read from the pooled latent."""

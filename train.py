@@ -25,7 +25,7 @@ from datamodules.splits import SplitConfig
 from model.augment import AugmentationConfig
 from model.bundle import Bundle, load_bundle, save_bundle
 from model.calibrate import CalibrationConfig, calibrate
-from model.made_labels import implied_labels, made_labels
+from model.made_labels import implied_labels, made_labels, wanted_droplets
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.refit import carry_over
@@ -179,15 +179,16 @@ def fit(cells: CellDataModule, config: TrainConfig, folder: Path, checkpoint: Pa
 
 def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> TrainingModule:
     """Return what Lightning trains, for this many processes."""
+    label_counts = torch.from_numpy(cells.dataset.training_labels())
     return TrainingModule(
         build_network(cells, config.network),
         cells.dataset.ontology,
         config.optimisation,
-        config.augmentation,
+        wanted_droplets(config.augmentation, label_counts, cells.dataset.ontology),
         seed=config.seed,
         batch_size=cells.reads.batch_size * world,
         n_steps=cells.n_training_batches(world) * config.trainer.max_epochs,
-        label_counts=torch.from_numpy(cells.dataset.training_labels()),
+        label_counts=label_counts,
         drawn_counts=torch.from_numpy(cells.drawn_labels()),
     )
 
@@ -448,10 +449,11 @@ def what_trained(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
     """Return the fields of a bundle that say what a network was trained on."""
     ontology, counts = cells.dataset.ontology, cells.dataset.training_labels()
     labels = torch.from_numpy(counts)
+    augmentation = wanted_droplets(config.augmentation, labels, ontology)
     return {
         "training_labels": {ontology.nodes[i].id: int(counts[i]) for i in np.flatnonzero(counts)},
-        "training_prior": leaf_prior(implied_labels(labels, ontology, config.augmentation), ontology),
-        "made_labels": made_labels(labels, ontology, config.augmentation),
+        "training_prior": leaf_prior(implied_labels(labels, ontology, augmentation), ontology),
+        "made_labels": made_labels(labels, ontology, augmentation),
         "provenance": provenance(cells, config),
     }
 

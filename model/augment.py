@@ -50,6 +50,9 @@ class AugmentationConfig:
     """Share of cells that lack a part of their genes."""
     panel_max: float = 0.7
     """Largest part of the genes that they lack, 0 to 1."""
+    unlabelled_droplets: bool = False
+    """Whether doublets and ambient droplets are also made where no training cell is labelled as such: then they draw in
+    cells of studies unlike the training (docs/log.md)."""
     expected_doublets: float = 0.04
     """Share of doublets that the probabilities imply where doublets are made and no training cell is labelled so."""
     expected_ambient: float = 0.02

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,35 @@ from model.augment import AugmentationConfig
 from model.droplets import DropletLabels
 from model.prior import leaf_cells
 from schema.labels import UNLABELLED, CellOntology
+
+
+def wanted_droplets(config: AugmentationConfig, label_counts: Tensor, ontology: CellOntology) -> AugmentationConfig:
+    """Return the config with doublets and ambient droplets made only where training cells are labelled so.
+
+    Parameters
+    ----------
+    config
+        As it was given; with `unlabelled_droplets` it stays so.
+    label_counts
+        `[n_nodes]`, training cells labelled with each node.
+    ontology
+        Label tree.
+    """
+    if config.unlabelled_droplets:
+        return config
+    roles, below = ontology.roles, torch.from_numpy(ontology.leaves_below)
+
+    def any_labelled(role: str | None) -> bool:
+        if role is None:
+            return False
+        inside = ~(below & ~torch.from_numpy(ontology.below(role))).any(dim=1)
+        return bool(label_counts[inside].sum() > 0)
+
+    return replace(
+        config,
+        doublet_share=config.doublet_share if any_labelled(roles.doublet) else 0.0,
+        ambient_share=config.ambient_share if any_labelled(roles.ambient) else 0.0,
+    )
 
 
 def drawn_with_made(drawn: Tensor, ontology: CellOntology, config: AugmentationConfig) -> Tensor:

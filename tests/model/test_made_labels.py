@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from model.augment import Augmentation, AugmentationConfig
-from model.made_labels import drawn_with_made, implied_labels, made_labels
+from model.made_labels import drawn_with_made, implied_labels, made_labels, wanted_droplets
 
 MADE = {"thin_share": 0.0, "donor_share": 0.0, "mixing_share": 0.0, "panel_share": 0.0}
 MADE |= {"doublet_share": 0.2, "ambient_share": 0.1, "contact_share": 0.5}
@@ -81,3 +81,16 @@ def test_the_nodes_that_cells_are_made_of_are_named(ontology):
     assert set(made_labels(counts, ontology, AugmentationConfig())) == {"AMBIENT", "DBL_NEUT_MAL", "DBL_OTHER"}
     nothing = AugmentationConfig(doublet_share=0.0, ambient_share=0.0)
     assert made_labels(counts, ontology, nothing) == ()
+
+
+@pytest.mark.parametrize(
+    ("labelled", "doublets", "ambient"),
+    [({}, 0.0, 0.0), ({"AMBIENT": 3}, 0.0, 0.1), ({"DBL_NEUT_MAL": 1}, 0.2, 0.0), ({"L1_TECH": 5}, 0.0, 0.0)],
+)
+def test_droplets_are_made_where_training_cells_are_labelled_so(count, ontology, labelled, doublets, ambient):
+    config = AugmentationConfig(**MADE)
+    found = wanted_droplets(config, count(MAL=300, NEUT=100, **labelled), ontology)
+    assert (found.doublet_share, found.ambient_share) == (doublets, ambient)
+    assert found.contact_share == config.contact_share
+    asked = AugmentationConfig(**MADE, unlabelled_droplets=True)
+    assert wanted_droplets(asked, count(MAL=300), ontology) == asked

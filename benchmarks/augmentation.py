@@ -57,7 +57,7 @@ def settings() -> dict[str, AugmentationConfig]:
     chosen: dict[str, dict[str, float]] = (
         {NONE: {}} | PIECES | {ALL: together, ALL_BUT_MIXING: unmixed, HIDDEN: unmixed}
     )
-    return {name: AugmentationConfig(**(off | shares)) for name, shares in chosen.items()}
+    return {name: AugmentationConfig(unlabelled_droplets=True, **(off | shares)) for name, shares in chosen.items()}
 
 
 def run(

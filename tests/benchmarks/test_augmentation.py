@@ -123,4 +123,4 @@ def test_the_page_shows_means_and_ranges(results):
 
 
 def test_the_defaults_are_all_pieces_together():
-    assert settings()["all"] == AugmentationConfig()
+    assert settings()["all"] == AugmentationConfig(unlabelled_droplets=True)

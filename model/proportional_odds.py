@@ -7,7 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
@@ -88,6 +87,8 @@ def fit_proportional_odds(blocks: list[Tensor], level: Tensor, n_levels: int, pe
 
 def _fit(inputs: Doubles, level: Ints, n_levels: int, penalty: float) -> tuple[Doubles, Doubles]:
     """Return weights and thresholds, by quasi-Newton with the gradient written out: hundreds of fits are needed."""
+    from scipy.optimize import minimize  # here, because prediction does without it
+
     n_samples, n_weights = inputs.shape
     first, last = level > 0, level < n_levels - 1
 

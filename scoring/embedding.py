@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.neighbors import NearestNeighbors
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,6 +97,8 @@ def embed(latent: npt.NDArray[np.floating], seed: int = 0) -> Floats:
 
 
 def _umap(values: Floats, seed: int) -> Floats:
+    from sklearn.neighbors import NearestNeighbors  # here, because only a report needs it and it takes half a second
+
     distances, neighbors = NearestNeighbors(n_neighbors=_N_NEIGHBORS, algorithm="brute").fit(values).kneighbors(values)
     with warnings.catch_warnings():
         # umap-learn warns of TensorFlow that it does not find, of graphs in pieces, and of given neighbours

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.linear_model import RidgeCV
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,5 +38,7 @@ def linear_weights(expression: sparse.csr_matrix, call: npt.NDArray[np.int64], n
     mean = np.asarray(values.mean(axis=0)).ravel()
     spread = float(values.multiply(values).sum() / values.shape[0] - mean @ mean)
     penalties = [max(spread, 1e-12) * penalty for penalty in PENALTIES]
+    from sklearn.linear_model import RidgeCV  # here, because only an explanation needs it and it takes half a second
+
     ridge = RidgeCV(alphas=penalties, gcv_mode="eigen").fit(values, np.eye(n_calls)[call])
     return np.asarray(ridge.coef_, dtype=np.float64).reshape(n_calls, -1).T

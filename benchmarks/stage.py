@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from benchmarks.measure import ROOT, commit, hardware, python, run_measured
 from benchmarks.stage_floors import FLOORS, MAJORITY, PROBES, StagedCells, majority, ridge, staged_cells
-from benchmarks.stage_page import page
+from benchmarks.stage_page import OURS, OURS_WITHOUT, page
 from benchmarks.stage_real import real_rows
 from datamodules.simulate import HELD_OUT_FILE, TRAINING_FILE
 from model.bundle import load_bundle
@@ -32,7 +32,6 @@ CONFIG = "configs/experiment/stage_benchmark.yaml"
 SCALE = "mouse_carcinogenesis"
 N_LEVELS = 5
 """Levels that the simulator draws from: the first five of the scale."""
-OURS, OURS_WITHOUT = "ours", "ours, without neutrophils"
 
 Doubles = npt.NDArray[np.float64]
 

@@ -71,7 +71,3 @@ class SampleSums(NamedTuple):
         self.n_of_type.view(-1).index_add_(0, place, one)
         self.values.view(-1, self.values.shape[2]).index_add_(0, place, values)
         return self
-
-    def of(self, samples: Tensor) -> SampleSums:
-        """Return the sums of some samples, int64 or bool."""
-        return SampleSums(*(part[samples] for part in self))

@@ -220,7 +220,6 @@ def test_sums_by_hand():
     assert sums.leaves.tolist() == [[1, 1], [0.5, 0.5]]
     assert sums.n_of_type.tolist() == [[0, 0, 2], [1, 0, 0]]
     assert sums.values[:, :, 0].tolist() == [[0, 0, 3], [5, 0, 0]]
-    assert sums.of(torch.tensor([1])).n_cells.tolist() == [1]
 
 
 def test_composition_is_a_centred_log_ratio_of_counted_leaves(ontology):

@@ -16,6 +16,7 @@ from model.losses import hierarchical_cross_entropy, hierarchical_losses
 from model.made_labels import drawn_with_made, implied_labels
 from model.metrics import CellTypeMetrics, MeanLoss
 from model.network import Network
+from model.optimiser import SharedMomentAdamW
 from model.prior import log_adjustment
 from model.tree import LabelTree
 from schema.batch import PADDING, CellBatch
@@ -27,6 +28,9 @@ REFERENCE_RATE, REFERENCE_BATCH = 4e-3, 512
 
 HIGHEST_RATE = 8e-3
 """Beyond it nothing was measured."""
+
+FIRST_LAYER_SCALE = 3.0
+"""Factor on the learning rate for the weights of the first layer where they share a moment (docs/log.md)."""
 
 
 def usual_learning_rate(batch_size: int) -> float:
@@ -45,6 +49,9 @@ class OptimisationConfig:
     """AdamW weight decay."""
     ancestor_weight: float = 0.3
     """Weight of each ancestor of a label in the cell type loss."""
+    shared_moment: bool = False
+    """Whether the weights of the first layer share one second moment: better where few studies differ much, by gene
+    panel or technique, and types are told apart across them (docs/log.md)."""
     logit_adjustment: float = 1.0
     """How much of the log prior of the training labels is added to the logits; 0 = plain cross-entropy."""
 
@@ -160,11 +167,17 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with one cycle."""
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=self.config.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=max(2, self.n_steps))
+        optimiser = self._optimiser()
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, total_steps=max(2, self.n_steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        first, rate, decay = self.network.encoder.first.weight, self.learning_rate, self.config.weight_decay
+        if not self.config.shared_moment:
+            return torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=decay)
+        others = [parameter for parameter in self.network.parameters() if parameter is not first]
+        return SharedMomentAdamW(others, [first], lr=rate, weight_decay=decay, shared_scale=FIRST_LAYER_SCALE)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -215,3 +215,14 @@ def test_each_member_learns_by_itself(make_module, make_batch):
     first, _ = head.of_members(module.network(cells).latent)
     (hierarchical_cross_entropy(first, cells.cell_type, module.tree, 0.3) / 2).backward()
     assert torch.allclose(module.network.encoder.first.weight.grad[:8], found, atol=1e-7)
+
+
+def test_the_first_layer_shares_a_moment_when_asked(make_module):
+    usual = make_module().configure_optimizers()["optimizer"]
+    assert type(usual) is torch.optim.AdamW
+    module = make_module(shared_moment=True, learning_rate=1e-3)
+    optimiser = module.configure_optimizers()["optimizer"]
+    others, shared = optimiser.param_groups
+    assert [parameter is module.network.encoder.first.weight for parameter in shared["params"]] == [True]
+    assert len(others["params"]) == len(list(module.network.parameters())) - 1
+    assert (others["max_lr"], shared["max_lr"]) == pytest.approx((1e-3, 3e-3))

@@ -39,8 +39,8 @@ class SharedMomentAdamW(torch.optim.AdamW):
         weight_decay: float,
         shared_scale: float,
     ) -> None:
-        groups = [{"params": list(parameters)}, {"params": list(shared), "lr": lr * shared_scale}]
-        super().__init__(groups, lr=lr, weight_decay=weight_decay)
+        first: dict[str, Any] = {"params": list(shared), "lr": lr * shared_scale}
+        super().__init__([{"params": list(parameters)}, first], lr=lr, weight_decay=weight_decay)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

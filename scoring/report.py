@@ -274,7 +274,7 @@ def _verdicts(samples: pd.DataFrame) -> list[tuple[str, list[str]]]:
     return [(verdict.replace("_", " "), names) for verdict, names in by_verdict if names]
 
 
-def _stage_drivers(content: ReportContent, samples: pd.DataFrame) -> list[dict[str, str]]:
+def _stage_drivers(content: ReportContent, samples: pd.DataFrame) -> list[dict[str, Any]]:
     rows = driver_rows(content.stage_types, content.stage_cells, samples["sample_id"].tolist())
     return [row | {"name": _shown_name(row["name"])} for row in rows]
 

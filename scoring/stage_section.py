@@ -74,8 +74,8 @@ def note_rows(samples: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
 
 def driver_rows(
     types: pd.DataFrame | None, cells: pd.DataFrame | None, sample_ids: Sequence[str]
-) -> list[dict[str, str]]:
-    """Return what speaks most for a later and for an earlier stage, by sample and output.
+) -> list[dict[str, Any]]:
+    """Return what speaks most for a later and for an earlier stage, as texts, by sample and output.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def driver_rows(
             "name": name,
             "sees": output,
             **_named_types(of_types[name, output]),
-            "cells": "; ".join(map(_named_cell, of_cells.get((name, output), no_cells).to_dict("records"))),
+            "cells": [_named_cell(row) for row in of_cells.get((name, output), no_cells).to_dict("records")],
         }
         for name in sample_ids
         for output in STAGE_OUTPUTS
@@ -106,7 +106,7 @@ def driver_rows(
     ]
 
 
-def _named_types(types: pd.DataFrame) -> dict[str, str]:
+def _named_types(types: pd.DataFrame) -> dict[str, list[str]]:
     """Return the types that speak most, by the way in which they do, each with its share of the cells."""
     ordered = types.sort_values("weight", ascending=False, kind="stable")
     odds, attention = (ordered[ordered["kind"] == kind] for kind in (LOG_ODDS, ATTENTION_SHARE))
@@ -117,11 +117,11 @@ def _named_types(types: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _named(types: pd.DataFrame) -> str:
-    return ", ".join(
+def _named(types: pd.DataFrame) -> list[str]:
+    return [
         f"{row['cell_type']} {_weight(row['weight'], row['kind'])} ({percent_text(100 * row['cell_share'])} %)"
         for row in types.head(N_TYPES).to_dict("records")
-    )
+    ]
 
 
 def _named_cell(row: Mapping[Any, Any]) -> str:

@@ -57,8 +57,8 @@ class GuardSizes:
     n_mice: int = 10
     n_cells: int = 100
     n_genes: int = 2_000
-    n_without: int = 100
-    n_with: int = 30
+    n_without: int = 75
+    n_with: int = 20
 
 
 def true_stages(pool: StagePool, n_mice: int, rng: np.random.Generator) -> tuple[Ints, Ints]:

@@ -44,7 +44,7 @@ class StageSupport:
     kappa
         Quadratic kappa of the head.
     probe, probe_kappa, probe_p
-        The probe that comes nearest to the head (study alone, depth alone), its kappa, and the p-value of the lead of
+        The probe that comes nearest to the head (study, depth, or both), its kappa, and the p-value of the lead of
         the head over it; "" and NaN without probe.
     reason
         Why no stage is claimed; "" where it is.

@@ -172,12 +172,13 @@ def cells_by_sample(found, number):
     return found.cells.row[mine].tolist(), found.cells.weight[mine], found.cells.mean[mine]
 
 
-def test_the_cells_of_most_weight_are_those_whose_look_says_most(fit, network, ontology, make_batch):
+@pytest.mark.parametrize("stage", [0, 2])
+def test_the_cells_of_most_weight_are_those_whose_look_says_most(fit, network, ontology, make_batch, stage):
     """Every cell of a sample is worked out anew: what the score loses when its look becomes that of the mean cell."""
     fitted = fit("look of MAC")
     _, found = said(fitted, network, make_batch, "look of MAC")
     heads, features = fitted.staging.output(ALL_CELLS), fitted.staging.features
-    number, (counts, _) = next((i, part) for i, part in enumerate(drawn("look of MAC", 1)) if part[1] == 2)
+    number, (counts, _) = next((i, part) for i, part in enumerate(drawn("look of MAC", 1)) if part[1] == stage)
     hidden = hidden_of(network, make_batch(counts))
     cell_type = features.called_type(network.cell_type_head(hidden).softmax(dim=1))
     sums = SampleSums.empty(1, n_leaves=len(ontology.leaves), n_types=features.n_types, n_values=4)
@@ -197,6 +198,7 @@ def test_the_cells_of_most_weight_are_those_whose_look_says_most(fit, network, o
             )
             expected[cell] += float((head(with_it) - head(without_it))[0, 0]) / len(heads.models)
     rows, weight, mean = cells_by_sample(found[ALL_CELLS], number)
+    assert bool((weight[0] > 0) == (stage == 2))
     heaviest = expected.abs().argsort(descending=True)[:3]
     assert rows == (number * N_CELLS + heaviest).tolist()
     torch.testing.assert_close(weight, expected[heaviest], rtol=1e-3, atol=1e-5)

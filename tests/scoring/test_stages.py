@@ -86,6 +86,7 @@ def test_types_that_say_something_are_listed_beside_their_share(evidence, ontolo
     }
     assert set(table["cell_share"]) == {0.125}
     assert set(table["kind"]) == {"log odds of a later stage"}
+    assert stage_types(evidence, NAMES, SAID | {ALL_CELLS: ["few", "", ""]}, fractions, ontology).empty
 
 
 def attended(evidence, places):

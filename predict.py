@@ -7,7 +7,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from datamodules.annotated import AnnotatedWriter
+from datamodules.cell_names import cell_ids_at
 from datamodules.coverage import Coverage, cover
 from datamodules.depth import spread_library_sizes
 from datamodules.memory import AnnData, open_anndata
@@ -31,19 +33,19 @@ from model.attribution import integrated_gradients, log_probability
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
 from model.kept_cells import KeptCells
-from model.stage_heads import ATTENTION
-from model.staging import OUTPUTS
 from schema.batch import CellBatch
 from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
 from schema.predictions import (
+    STAGE_OUTPUTS,
     cells_schema,
     sample_columns,
     write_filters,
     write_genes,
     write_samples,
+    write_stage_cells,
     write_stage_types,
 )
 from schema.provenance import describe_program
@@ -57,7 +59,7 @@ from scoring.gene_table import GeneSources, called_node, explain_calls
 from scoring.label_counts import LabelCounts
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
-from scoring.stages import StageEvidence, stage_types
+from scoring.stages import SUFFIXES, CellEvidence, Notes, OutputEvidence, StageEvidence, stage_cells, stage_types
 from scoring.truth import true_burden
 
 logger = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ FILES = (
     "filters.csv",
     "genes.csv",
     "stage_types.csv",
+    "stage_cells.csv",
     "report.html",
     "run.json",
 )
@@ -262,7 +265,7 @@ class Run:
             yield Block(start, latent, probabilities, name_calls(calls, self.ontology), table)
 
     def write(self, folder: Path) -> None:
-        """Write annotated.h5ad, cells.parquet, samples.csv, filters.csv and genes.csv."""
+        """Write annotated.h5ad, cells.parquet and the tables."""
         obsm = {LATENT: self.bundle.network.encoder.n_latent, PROBABILITIES: len(self.ontology.leaves)}
         target = folder / "annotated.h5ad"
         with (
@@ -286,10 +289,12 @@ class Run:
             logger.info(" ".join(sentences))
         self.genes = self.explainer.genes()
         write_genes(self.genes, folder / "genes.csv")
-        self.stage_types = self.stage_type_table()
+        self.stage_types, self.stage_cells = self.stage_tables()
         write_stage_types(self.stage_types, folder / "stage_types.csv")
-        if self.bundle.stage_support is not None and not self.bundle.stage_support.is_supported:
-            logger.warning("Stage not supported by the training data: %s", self.bundle.stage_support.reason)
+        write_stage_cells(self.stage_cells, folder / "stage_cells.csv")
+        for output, support in (self.bundle.stage_support or {}).items():
+            if not support.is_supported:
+                logger.warning("Stage (%s) not supported by the training data: %s", output, support.reason)
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""
@@ -316,21 +321,32 @@ class Run:
         found, support, staging = self.predictor.stages(), self.bundle.stage_support, self.bundle.staging
         if found is None or support is None or staging is None:
             return None
-        every, without = (found.outputs[name] for name in OUTPUTS)
-        return StageEvidence(
-            at_least=every.at_least.numpy(),
-            at_least_without=without.at_least.numpy(),
-            pull=every.pull.numpy(),
-            n_counted=found.n_counted,
-            by_attention=staging.shape.head == ATTENTION,
-            refusal=support.reason,
-        )
+        return {
+            output: OutputEvidence(
+                at_least=as_doubles(found[output].at_least),
+                log_odds=as_doubles(found[output].log_odds),
+                attention=as_doubles(found[output].attention),
+                cells=CellEvidence(
+                    kind=staging.output(output).cell_kind,
+                    **{name: part.cpu().numpy() for name, part in found[output].cells._asdict().items()},
+                ),
+                n_counted=as_doubles(found[output].n_cells),
+                refusal=support[output].reason,
+            )
+            for output in STAGE_OUTPUTS
+        }
 
-    def stage_type_table(self) -> pd.DataFrame:
-        """Return stage_types.csv, once all blocks have passed."""
-        notes = self.samples["tumor_stage_note"].fillna("").tolist()
+    def stage_tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return stage_types.csv and stage_cells.csv, once all blocks have passed."""
+        evidence = self.stage_evidence()
+        notes: Notes = {
+            output: self.samples[f"tumor_stage_note{suffix}"].fillna("").tolist() for output, suffix in SUFFIXES.items()
+        }
         fractions = self.facts.facts().fractions(self.ontology)
-        return stage_types(self.stage_evidence(), self.sample_ids, notes, fractions, self.ontology)
+        types = stage_types(evidence, self.sample_ids, notes, fractions, self.ontology)
+        cells = stage_cells(evidence, self.sample_ids, notes, self.ontology)
+        names = cell_ids_at(self.store, cells["row"].to_numpy())
+        return types, cells.assign(cell_id=pd.Series(names, dtype="string"))
 
     def uns(self) -> dict[str, object]:
         """Return what `uns["neutrostage"]` says of the run."""
@@ -373,6 +389,12 @@ class Run:
                 "ood_score": novelty,
             }
         )
+
+
+def as_doubles(values: torch.Tensor) -> np.ndarray:
+    """Return a tensor in 64 bits on the host."""
+    found: np.ndarray = values.double().cpu().numpy()
+    return found
 
 
 class Explainer:
@@ -435,6 +457,8 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             labels=run.labels.rows(),
             genes=run.genes,
             stage_types=run.stage_types,
+            stage_cells=run.stage_cells,
+            stage_support={name: asdict(of) for name, of in (run.bundle.stage_support or {}).items()},
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(describe_run(run)),

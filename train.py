@@ -29,12 +29,14 @@ from model.made_labels import implied_labels, made_labels, wanted_droplets
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
 from model.refit import carry_over
-from model.staging_fit import StagedSamples, fit_staging
+from model.stage_look import StagedSamples
+from model.staging_fit import fit_staging
 from model.training import OptimisationConfig, TrainingModule
 from schema.command import flat_options, parse_config, plain_options, run_command
 from schema.errors import UsageError
 from schema.labels import UNLABELLED
 from schema.outputs import claim_empty
+from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS
 from schema.provenance import describe_program
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 VALIDATED, REFIT = "validated", "refit"
 """In the run folder: the bundle that has not seen the validation donors, and the training that has."""
+
+STAGE_METRIC = {ALL_CELLS: "tumor_stage", WITHOUT_NEUTROPHILS: "tumor_stage_without_neutrophils"}
+"""What metrics of the stage are named after, by output."""
 
 _MAY_CHANGE = (
     *("output", "resume", "tracking.", "data.threads"),
@@ -432,10 +437,15 @@ def with_stage(bundle: Bundle, cells: CellDataModule, seed: int) -> Bundle:
     if fitted is None:
         logger.warning("No stage is learnt: it takes samples of two stages from two donors")
         return replace(bundle, staging=None, stage_support=None)
-    if not fitted.support.is_supported:
-        logger.warning("Stage not supported by these data: %s", fitted.support.reason)
-    chosen = next(row for row in fitted.rows if row["chosen"])
-    metrics = {f"folds/tumor_stage/{name}": chosen[name] for name in ("quadratic_kappa", "mae")}
+    for output, support in fitted.support.items():
+        if not support.is_supported:
+            logger.warning("Stage (%s) not supported by these data: %s", output, support.reason)
+    metrics = {
+        f"folds/{STAGE_METRIC[row['output']]}/{name}": row[name]
+        for row in fitted.rows
+        if row["chosen"]
+        for name in ("quadratic_kappa", "mae")
+    }
     return replace(
         bundle,
         staging=fitted.staging,

@@ -26,8 +26,7 @@ def open_ours(path: Path, batch_size: int, seed: int, *, val_share: float = 0.0)
     cells.prepare()
 
     def epoch() -> Generator[Loaded, None, None]:
-        for batches, _, _ in cells.train_dataloader():
-            batch = batches["cells"]
+        for batch in cells.train_dataloader():
             yield Loaded(len(batch.indices), batch.cell_type.numpy().copy())
 
     return Opened(epoch, [node.name for node in cells.dataset.ontology.nodes])

@@ -17,8 +17,9 @@ from scipy import sparse
 
 from benchmarks.joint import log_scaled
 from model.proportional_odds import fit_proportional_odds
+from model.stage_features import COMPOSITION
 from model.stage_folds import choose_penalty
-from model.stage_heads import COMPOSITION, StageInputs
+from model.stage_heads import StageInputs
 
 PRIOR_SHARE = 0.005
 LEAST_CELLS = 10
@@ -138,9 +139,8 @@ def majority(training: StagedCells, test: StagedCells, n_levels: int) -> Doubles
 def ridge(features: Features, training: StagedCells, test: StagedCells, n_levels: int, seed: int) -> Doubles:
     """Return P(level >= k) by ridge proportional odds, the penalty chosen on training donors held out in turn."""
     first, second = (torch.from_numpy(part).float() for part in features(training, test))
-    level, nothing = torch.from_numpy(training.level), torch.zeros(0, dtype=torch.int64)
-    inputs = StageInputs(first, first[:, :0], torch.zeros(0, 1), nothing, nothing)
-    penalty = choose_penalty(COMPOSITION, inputs, level, training.donor, n_levels, seed)
+    level = torch.from_numpy(training.level)
+    penalty = choose_penalty(COMPOSITION, StageInputs.of_values(first), level, training.donor, n_levels, seed)
     model = fit_proportional_odds([first], level, n_levels, penalty)
     found: Doubles = model(second).sigmoid().double().numpy()
     return found

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from benchmarks.markdown import number, table
 from benchmarks.stage_floors import FLOORS, MAJORITY, PROBES
+from benchmarks.stage_guard_page import guard_targets, rate_table
+from benchmarks.stage_guards import WITH_STAGE, WITHOUT_STAGE
 from benchmarks.stage_real import real_table
 from model.stage_support import called_level, quadratic_kappa, ranked_probability_score
 
@@ -96,16 +98,20 @@ def guard_table(answers: Sequence[dict[str, Any]]) -> str:
     rows = [
         [
             f"{one['setting']}, seed {one['seed']}",
-            one["support"]["head"],
-            f"{one['support']['p_value']:.3g}",
-            _blank(one["support"]["cramers_v"]),
-            number(one["support"]["kappa"], 2),
-            _blank(one["support"]["probe_kappa"]),
-            one["support"]["reason"] or "stage is said",
+            output,
+            of["head"],
+            f"{of['p_value']:.3g}",
+            _blank(of["cramers_v"]),
+            number(of["kappa"], 2),
+            _blank(of["probe_kappa"]),
+            f"{of['probe_p']:.2g}",
+            of["reason"] or "stage is said",
         ]
         for one in answers
+        for output, of in one["support"].items()
     ]
-    return table(["cohort", "head", "p", "Cramér's V", "kappa in folds", "best probe", "verdict"], rows)
+    scores = ("kappa in folds", "kappa of the nearest probe", "p of the lead over it")
+    return table(["cohort", "sees", "head", "p", "Cramér's V", *scores, "verdict"], rows)
 
 
 def target_rows(answers: Sequence[dict[str, Any]]) -> list[list[str]]:
@@ -125,7 +131,8 @@ def target_rows(answers: Sequence[dict[str, Any]]) -> list[list[str]]:
         got = f"{mine:.3f} against {theirs:.3f} ({best}): {lead:+.3f}, SE {error:.3f}"
         rows.append([name, wanted, got, _verdict(lead >= least * error)])
     for setting in GUARDED:
-        fired = [bool(one["support"]["reason"]) for one in answers if one["setting"] == setting]
+        supports = [one["support"].values() for one in answers if one["setting"] == setting]
+        fired = [all(of["reason"] for of in both) for both in supports]
         got = f"{sum(fired)} of {len(fired)} cohorts"
         rows.append(
             [f"{setting}: nothing is claimed", ">= 95 % of cohorts", got, _verdict(sum(fired) >= 0.95 * len(fired))]
@@ -145,7 +152,10 @@ def page(content: dict[str, Any]) -> str:
         quick="\n**A quick run: it shows that the benchmark works, and nothing else.**\n" if content["quick"] else "",
         seeds=", ".join(map(str, content["seeds"])),
         sizes=", ".join(f"`{name}` {value}" for name, value in content["sizes"].items()),
-        targets=table(["target", "wanted", "got", "verdict"], target_rows(answers)),
+        targets=table(["target", "wanted", "got", "verdict"], target_rows(answers) + guard_targets(content["guards"])),
+        guard_sizes=", ".join(f"`{name}` {value}" for name, value in content["guard_sizes"].items()),
+        without_stage=rate_table(content["guards"], WITHOUT_STAGE),
+        with_stage=rate_table(content["guards"], WITH_STAGE),
         guards=guard_table(answers),
         real=real_table(content["real"]),
         **{setting: setting_table(answers, setting) for setting in (*CLAIMED, *GUARDED)},

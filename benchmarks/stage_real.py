@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import number, table
 from benchmarks.measure import ROOT, python, run_measured
+from benchmarks.stage_support import support_of
 from benchmarks.studies import ZILIONIS_MOUSE, Study, write_copies
 from model.bundle import load_bundle
+from schema.predictions import ALL_CELLS
 
 KANG = Study(name="kang2018", file="kang2018_human_pbmc_ifn_subset", stages=(("ctrl", "healthy"), ("stim", "tumor")))
 QUESTIONS = {ZILIONIS_MOUSE.name: "healthy against tumour-bearing lung", KANG.name: "control against stimulated blood"}
@@ -34,21 +35,19 @@ def _row(name: str, file: Path, work: Path, config: str) -> dict[str, Any]:
     command += ["--data.stage_scale", "healthy_vs_tumor", "--data.ontology", str(TREE), "--split.val_share", "0"]
     run_measured([*command, "--trainer.progress_bar", "false"], work / f"real_{name}.log")
     bundle = load_bundle(run / "bundle")
-    if bundle.stage_support is None:
-        raise ValueError(f"Expected a stage to be learnt from {name}.")
-    support = {key: None if value != value else value for key, value in asdict(bundle.stage_support).items()}
-    return {"study": name, "support": support, "heads": [dict(row) for row in bundle.checks["stage"]]}
+    return {"study": name, "support": support_of(bundle), "heads": [dict(row) for row in bundle.checks["stage"]]}
 
 
 def real_table(rows: list[dict[str, Any]]) -> str:
     """Return the table of the page."""
     lines = []
     for row in rows:
-        support = row["support"]
-        about = f"{QUESTIONS[row['study']]} ({support['n_samples']} samples, {support['n_donors']} donors)"
+        one = row["support"][ALL_CELLS]
+        about = f"{QUESTIONS[row['study']]} ({one['n_samples']} samples, {one['n_donors']} donors)"
         for head in row["heads"]:
             seen = "probe" if head["output"] == "probe" else head["output"]
             score = [number(head["quadratic_kappa"], 2), number(head["mae"], 2)]
             lines.append([about, seen, head["head"] + (" (chosen)" if head["chosen"] else ""), *score])
-        lines.append([about, "", f"said: {support['reason'] or 'a stage'}", "", ""])
+        for output, support in row["support"].items():
+            lines.append([about, output, f"said: {support['reason'] or 'a stage'}", "", ""])
     return table(["question", "sees", "head", "quadratic kappa", "error, stages"], lines)

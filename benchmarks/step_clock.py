@@ -9,7 +9,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler
-from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from schema.batch import CellBatch
 
@@ -66,7 +65,7 @@ class StepClock(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,  # noqa: ARG002 - Lightning's signature
-        batch: Any,
+        batch: CellBatch,
         batch_idx: int,
     ) -> None:
         """Count a step; the device is waited for where counting begins and ends."""
@@ -76,7 +75,7 @@ class StepClock(pl.Callback):
         now = time.perf_counter()
         if counts:
             self.n_steps += 1
-            self.n_cells += batch["cells"].n_cells
+            self.n_cells += batch.n_cells
             self.seconds += now - self._last
             self.wait_seconds += self.fetch.seconds
         self._last = now
@@ -95,9 +94,9 @@ class SameBatch(pl.LightningDataModule):
         super().__init__()
         self._batch = batch
 
-    def train_dataloader(self) -> CombinedLoader:
+    def train_dataloader(self) -> _Repeated:
         """Return the batch, many times."""
-        return CombinedLoader({"cells": _Repeated(self._batch)}, mode="min_size")
+        return _Repeated(self._batch)
 
 
 class _Repeated:

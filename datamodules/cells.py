@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
-from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from datamodules.buffers import ReadMemory
 from datamodules.data_config import DataConfig
@@ -78,11 +77,10 @@ class CellDataModule(pl.LightningDataModule):
         """Prepare on every rank; all ranks come to the same split and vocabulary."""
         self.prepare()
 
-    def train_dataloader(self) -> CombinedLoader:
-        """Return this rank's stream for the current epoch: "cells"."""
+    def train_dataloader(self) -> BatchLoader:
+        """Return this rank's stream for the current epoch."""
         share = Share(seed=self.seed, epoch=self._epoch, rank=self._rank, world=self._world)
-        plan = self.training_plan(share)
-        return CombinedLoader({"cells": self._loader("train", plan)}, mode="min_size")
+        return self._loader("train", self.training_plan(share))
 
     def val_dataloader(self) -> BatchLoader:
         """Return this rank's part of the validation rows, in file order; all ranks get equally many batches."""

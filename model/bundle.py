@@ -28,9 +28,10 @@ from schema.calls import CallRules
 from schema.errors import BundleError, NeutrostageError, OutputError
 from schema.genes import GeneVocabulary
 from schema.labels import TYPE_LEVEL, CellOntology
+from schema.predictions import STAGE_OUTPUTS
 from schema.stages import StageScale
 
-FORMAT = 4
+FORMAT = 5
 WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
 _KEYS = {
     "format",
@@ -66,7 +67,8 @@ class Bundle:
     ontology, scale, vocabulary
         Label tree, stage scale (None = no stage was asked for) and genes.
     staging, stage_support
-        What predicts the stage of samples, and whether the training data support one; None where none was learnt.
+        What predicts the stage of samples, and, by output, whether the training data support one; None where none was
+        learnt.
     temperatures
         float32 `[n_levels]`, one per level of the label tree.
     novelty
@@ -107,7 +109,7 @@ class Bundle:
     checks: Mapping[str, list[dict[str, Any]]]
     provenance: Mapping[str, Any]
     staging: Staging | None = None
-    stage_support: StageSupport | None = None
+    stage_support: Mapping[str, StageSupport] | None = None
     made_labels: tuple[str, ...] = ()
     digest: str = field(default="")
 
@@ -210,7 +212,8 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
 def _describe_staging(bundle: Bundle) -> dict[str, Any] | None:
     if bundle.staging is None or bundle.stage_support is None:
         return None
-    return {"shape": asdict(bundle.staging.shape), "support": _finite_or_none(asdict(bundle.stage_support))}
+    support = {output: _finite_or_none(asdict(of)) for output, of in bundle.stage_support.items()}
+    return {"shape": asdict(bundle.staging.shape), "support": support}
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -289,7 +292,7 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         },
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
         staging=staging.eval() if staging is not None else None,
-        stage_support=StageSupport.from_dict(content["staging"]["support"]) if content["staging"] else None,
+        stage_support=_stage_support(content["staging"]["support"]) if content["staging"] else None,
         made_labels=tuple(str(name) for name in content["made_labels"]),
         training_prior=prior,
         metrics={str(k): float(v) for k, v in content["metrics"].items()},
@@ -307,6 +310,10 @@ def _new_staging(
     encoder = network.encoder
     sizes = {"n_hidden": encoder.first.out_features, "n_latent": encoder.n_latent, "n_levels": len(scale.levels)}
     return Staging(ontology, StagingShape.from_dict(content["shape"]), **sizes)
+
+
+def _stage_support(content: dict[str, Any]) -> dict[str, StageSupport]:
+    return {output: StageSupport.from_dict(content[output]) for output in STAGE_OUTPUTS}
 
 
 def _taken(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

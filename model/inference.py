@@ -12,7 +12,8 @@ from torch import Tensor
 from model.bundle import Bundle
 from model.preprocess import to_dense
 from model.sparse_first import SparseFirstLayer
-from model.staging import StageFound
+from model.stage_output import StageFound
+from model.staging import PredictedCells
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.errors import UsageError
@@ -34,21 +35,6 @@ class CellPredictions(NamedTuple):
     latent: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     novelty: npt.NDArray[np.float32]
-
-
-class StagePredictions(NamedTuple):
-    """What a bundle says of the stage of samples.
-
-    Attributes
-    ----------
-    outputs
-        What is said with and without neutrophils (see `model.staging.OUTPUTS`), in 64 bits.
-    n_counted
-        float32 `[n_samples]`, cells that it rests on.
-    """
-
-    outputs: dict[str, StageFound]
-    n_counted: npt.NDArray[np.float32]
 
 
 class Predictor:
@@ -78,8 +64,7 @@ class Predictor:
         self.novelty = bundle.novelty.to(self.device)
         self.temperatures = bundle.temperatures.to(self.device)
         self.staging = bundle.staging.to(self.device) if bundle.staging is not None else None
-        n_leaves = len(bundle.ontology.leaves)
-        self._stage = self.staging.empty(n_samples, n_leaves) if self.staging is not None else None
+        self._stage = self.staging.empty(n_samples) if self.staging is not None else None
         self._n_latent = encoder.n_latent
 
     @torch.inference_mode()
@@ -115,8 +100,8 @@ class Predictor:
         latent = latent.float()
         probabilities = self.tree.leaf_probabilities(logits, self.temperatures)
         if self.staging is not None and self._stage is not None:
-            looked_at = (hidden.float(), latent, probabilities)
-            self._stage = self.staging.add(self._stage, batch.sample, batch.library_size, *looked_at)
+            about = (batch.sample, batch.row, batch.library_size)
+            self._stage = self.staging.add(self._stage, PredictedCells(*about, hidden.float(), latent, probabilities))
         misfit = self.novelty.profiles(*self.novelty.profiles.divergences(batch))
         return latent, probabilities, self.novelty(latent, logits, misfit)
 
@@ -126,13 +111,14 @@ class Predictor:
             return self.network.encoder.hidden(to_dense(batch), batch.present, batch.file)
         return self._first(batch)
 
-    def stages(self) -> StagePredictions | None:
-        """Return what is said of the stage of each sample; None where the bundle says nothing."""
+    def stages(self) -> dict[str, StageFound] | None:
+        """Return what is said of the stage of each sample, by output of `schema.predictions.STAGE_OUTPUTS`.
+
+        None where the bundle says nothing.
+        """
         if self.staging is None or self._stage is None:
             return None
-        found = self.staging(self._stage)
-        outputs = {name: StageFound(*(part.double().cpu() for part in of)) for name, of in found.items()}
-        return StagePredictions(outputs, self._stage.sums.n_cells.cpu().numpy())
+        return self.staging(self._stage)  # type: ignore[no-any-return]
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from model.sample_sums import SampleSums
 from schema.labels import TYPE_LEVEL, CellOntology
+from schema.predictions import WITHOUT_NEUTROPHILS
 
 PRIOR_SHARE = 0.005
 """Share of each leaf added to the composition before its log-ratio, so that rare ones stay finite; a share, not a
@@ -18,6 +21,28 @@ N_DIRECTIONS = 4
 """Directions in which the cells of a type may differ between samples."""
 LEAST_CELLS = 50
 """Cells, over all samples, that a type needs to be looked at by itself."""
+
+COMPOSITION, LOOKS, BOTH = "composition", "looks", "composition and looks"
+RIDGE_BLOCKS = {COMPOSITION: (COMPOSITION,), LOOKS: (LOOKS,), BOTH: (COMPOSITION, LOOKS)}
+"""Blocks that a ridge head reads, in their order."""
+
+
+class FeatureBlocks(NamedTuple):
+    """Something for each feature, block by block: its values in samples, or the type that it is of.
+
+    Attributes
+    ----------
+    composition, looks
+        `[..., n]`, n of each block.
+    """
+
+    composition: Tensor
+    looks: Tensor
+
+    def read_by(self, head: str) -> list[Tensor]:
+        """Return the blocks that a ridge head reads."""
+        of_name = {COMPOSITION: self.composition, LOOKS: self.looks}
+        return [of_name[name] for name in RIDGE_BLOCKS[head]]
 
 
 class StageFeatures(nn.Module):
@@ -105,19 +130,31 @@ class StageFeatures(nn.Module):
         offset = torch.einsum("th,thd->td", self.centre, self.directions)
         return sums._replace(values=along - sums.n_of_type[:, :, None] * offset)
 
-    def composition(self, sums: SampleSums, *, without_neutrophils: bool) -> Tensor:
-        """Return the centred log-ratio of the counted leaves, float `[n_samples, n_counted]`."""
-        kept = self.counted & ~self.neutrophil if without_neutrophils else self.counted
-        mass = sums.leaves[:, kept]
+    def blocks(self, sums: SampleSums, output: str) -> FeatureBlocks:
+        """Return the features of samples for an output of `schema.predictions.STAGE_OUTPUTS`.
+
+        The composition is the centred log-ratio of the leaves that it sees, float `[n_samples, n_leaves]`; the looks
+        are how the cells of each type deviate, float `[n_samples, n_types * n_directions]`.
+        """
+        mass = sums.leaves[:, self._leaves(output)]
         log_share = torch.log(mass / mass.sum(dim=1, keepdim=True).clamp_min(1e-6) + PRIOR_SHARE)
-        return log_share - log_share.mean(dim=1, keepdim=True)
+        looks = (sums.values / (sums.n_of_type[:, :, None] + SHRINKAGE))[:, self.looked_at(output)]
+        return FeatureBlocks(log_share - log_share.mean(dim=1, keepdim=True), looks.flatten(1))
 
-    def looks(self, sums: SampleSums, *, without_neutrophils: bool) -> Tensor:
-        """Return how the cells of each type deviate, float `[n_samples, n_kept_types * n_directions]`."""
-        kept = self.looked_at(without_neutrophils=without_neutrophils)
-        return (sums.values / (sums.n_of_type[:, :, None] + SHRINKAGE))[:, kept].flatten(1)
+    def types_of_features(self, output: str) -> FeatureBlocks:
+        """Return the place of the type that each feature is of, int64 `[n]`."""
+        of_leaf = self.of_type.argmax(dim=1)[self._leaves(output)]
+        looked_at = torch.nonzero(self.looked_at(output))[:, 0]
+        return FeatureBlocks(of_leaf, looked_at.repeat_interleave(N_DIRECTIONS))
 
-    def looked_at(self, *, without_neutrophils: bool) -> Tensor:
-        """Return which types are looked at, bool `[n_types]`."""
-        seen = self.directions.any(dim=2).any(dim=1)
-        return seen & ~self.neutrophil_type if without_neutrophils else seen
+    def looked_at(self, output: str) -> Tensor:
+        """Return whose look an output sees, bool `[n_types]`."""
+        return self.directions.any(dim=2).any(dim=1) & self.seen_types(output)
+
+    def seen_types(self, output: str) -> Tensor:
+        """Return whose cells an output sees, bool `[n_types]`."""
+        seen = self.counted_type
+        return seen & ~self.neutrophil_type if output == WITHOUT_NEUTROPHILS else seen
+
+    def _leaves(self, output: str) -> Tensor:
+        return self.counted & ~self.neutrophil if output == WITHOUT_NEUTROPHILS else self.counted

@@ -76,7 +76,7 @@ def nested_fit(head: str, inputs: StageInputs, level: Tensor, donor: Ints, n_lev
         if head == ATTENTION:
             return fit_attention(some, their, n_levels, seed)
         penalty = choose_penalty(head, some, their, donors, n_levels, seed)
-        return fit_proportional_odds(some.blocks(head), their, n_levels, penalty)
+        return fit_proportional_odds(some.blocks.read_by(head), their, n_levels, penalty)
 
     fold = donor_folds(donor, level.numpy(), N_FOLDS, seed)
     return cross_fit(fit, head, inputs, level, donor, fold)
@@ -90,7 +90,7 @@ def choose_penalty(head: str, inputs: StageInputs, level: Tensor, donor: Ints, n
 
     def loss(penalty: float) -> float:
         def fit(some: StageInputs, their: Tensor, donors: Ints) -> ProportionalOdds:  # noqa: ARG001 - as `nested_fit`
-            return fit_proportional_odds(some.blocks(head), their, n_levels, penalty)
+            return fit_proportional_odds(some.blocks.read_by(head), their, n_levels, penalty)
 
         return float(ordinal_loss(cross_fit(fit, head, inputs, level, donor, fold).logits, level).mean())
 

@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 
 from model.pooling import PoolState, add_cells, empty_pool, pooled_latent
 from model.proportional_odds import ProportionalOdds, ordinal_loss
+from model.stage_features import RIDGE_BLOCKS, FeatureBlocks
 
 PENALTIES = (3e-6, 3e-5, 3e-4, 3e-3, 3e-2)
 """Ridges among which cross-validation within the training donors chooses."""
@@ -18,42 +19,56 @@ N_ATTENTION, N_POOLED = 16, 4
 """Widths of the attention head: of what scores a cell, and of what is read from the pooled latent."""
 ATTENTION_STEPS, ATTENTION_RATE, ATTENTION_DECAY = 100, 1e-2, 0.3
 
-COMPOSITION, LOOKS, BOTH, ATTENTION = "composition", "looks", "composition and looks", "attention"
-RIDGE_BLOCKS = {COMPOSITION: (COMPOSITION,), LOOKS: (LOOKS,), BOTH: (COMPOSITION, LOOKS)}
-"""Blocks that a ridge head reads."""
+ATTENTION = "attention"
 HEADS = (*RIDGE_BLOCKS, ATTENTION)
 
 
-class StageInputs(NamedTuple):
-    """Samples as the heads see them.
+class StageBag(NamedTuple):
+    """Some cells of each sample, for attention.
 
     Attributes
     ----------
-    composition, looks
-        float `[n_samples, n]`, from `model.stage_features`.
     latent
-        float `[n_cells, n_latent]`: some cells of each sample, for attention.
+        float `[n_cells, n_latent]`.
     cell_type, sample
-        int64 `[n_cells]`: place of their called type; their sample, 0 to n_samples - 1.
+        int64 `[n_cells]`: place of their called type; their sample.
     """
 
-    composition: Tensor
-    looks: Tensor
     latent: Tensor
     cell_type: Tensor
     sample: Tensor
 
+    @classmethod
+    def empty(cls) -> StageBag:
+        """Return no cells."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(torch.zeros(0, 1), nothing, nothing)
+
+    def where(self, kept: Tensor) -> StageBag:
+        """Return some of the cells, bool `[n_cells]`."""
+        return StageBag(self.latent[kept], self.cell_type[kept], self.sample[kept])
+
+    def of(self, samples: Tensor, n_samples: int) -> StageBag:
+        """Return the cells of some of so many samples, int64 `[n]`, numbered in that order."""
+        place = torch.full((n_samples,), -1).index_put_((samples,), torch.arange(len(samples)))
+        return self._replace(sample=place[self.sample]).where(place[self.sample] >= 0)
+
+
+class StageInputs(NamedTuple):
+    """Samples as the heads see them: features, and some of their cells."""
+
+    blocks: FeatureBlocks
+    bag: StageBag
+
+    @classmethod
+    def of_values(cls, values: Tensor) -> StageInputs:
+        """Return samples of which nothing but some values is known, float `[n_samples, n]`, in place of composition."""
+        return cls(FeatureBlocks(values, values[:, :0]), StageBag.empty())
+
     def of(self, samples: Tensor) -> StageInputs:
         """Return some samples, int64 `[n]`, in that order."""
-        place = torch.full((len(self.composition),), -1).index_put_((samples,), torch.arange(len(samples)))
-        kept = place[self.sample] >= 0
-        cells = (self.latent[kept], self.cell_type[kept], place[self.sample[kept]])
-        return StageInputs(self.composition[samples], self.looks[samples], *cells)
-
-    def blocks(self, head: str) -> list[Tensor]:
-        """Return the blocks of a ridge head."""
-        of_name = {COMPOSITION: self.composition, LOOKS: self.looks}
-        return [of_name[name] for name in RIDGE_BLOCKS[head]]
+        blocks = FeatureBlocks(*(block[samples] for block in self.blocks))
+        return StageInputs(blocks, self.bag.of(samples, len(self.blocks.composition)))
 
 
 class AttentionHead(nn.Module):
@@ -77,10 +92,14 @@ class AttentionHead(nn.Module):
         self.steps = nn.Parameter(torch.full((n_levels - 2,), math.log(math.e - 1)))  # softplus = 1
         nn.init.zeros_(self.score.weight)
 
-    def pool(self, state: PoolState, latent: Tensor, cell_type: Tensor, sample: Tensor) -> PoolState:
-        """Return the state of samples after more cells (see `model.pooling.add_cells`)."""
+    def attention_scores(self, latent: Tensor) -> Tensor:
+        """Return the attention of cells before softmax, float `[n_cells]`, from float `[n_cells, n_latent]`."""
         gated = torch.tanh(self.attend(latent)) * torch.sigmoid(self.gate(latent))
-        return add_cells(state, self.attention(gated)[:, 0], latent, cell_type, sample)
+        return self.attention(gated)[:, 0]  # type: ignore[no-any-return]
+
+    def contributions(self, composition: Tensor) -> Tensor:
+        """Return what each part of the composition adds to the score, float `[n_samples, n_composition]`."""
+        return (composition - self.centre) / self.spread * self.score.weight[0, N_POOLED:]
 
     def forward(self, state: PoolState, composition: Tensor) -> Tensor:
         """Return logits of P(stage >= k), float `[n_samples, n_levels - 1]`, falling along k."""
@@ -91,18 +110,20 @@ class AttentionHead(nn.Module):
 
     def of_inputs(self, inputs: StageInputs) -> Tensor:
         """Return the logits of samples from some of their cells."""
-        n_types = int(inputs.cell_type.max()) + 1 if len(inputs.cell_type) else 1
-        state = empty_pool(len(inputs.composition), inputs.latent.shape[1], n_types)
-        return self(self.pool(state, inputs.latent, inputs.cell_type, inputs.sample), inputs.composition)  # type: ignore[no-any-return]
+        composition, bag = inputs.blocks.composition, inputs.bag
+        n_types = int(bag.cell_type.max()) + 1 if len(bag.cell_type) else 1
+        state = empty_pool(len(composition), bag.latent.shape[1], n_types)
+        return self(add_cells(state, self.attention_scores(bag.latent), *bag), composition)  # type: ignore[no-any-return]
 
 
 def fit_attention(inputs: StageInputs, level: Tensor, n_levels: int, seed: int) -> AttentionHead:
     """Train an attention head on all samples at once, strongly decayed."""
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(seed)
-        head = AttentionHead(inputs.latent.shape[1], inputs.composition.shape[1], n_levels)
-        centred = inputs.composition - inputs.composition.mean(dim=0)
-        head.centre.copy_(inputs.composition.mean(dim=0))
+        composition = inputs.blocks.composition
+        head = AttentionHead(inputs.bag.latent.shape[1], composition.shape[1], n_levels)
+        centred = composition - composition.mean(dim=0)
+        head.centre.copy_(composition.mean(dim=0))
         head.spread.fill_(float(centred.square().sum(dim=1).mean().sqrt().clamp_min(1e-6)))
         optimiser = torch.optim.AdamW(head.parameters(), lr=ATTENTION_RATE, weight_decay=ATTENTION_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5 * ATTENTION_RATE, total_steps=ATTENTION_STEPS)
@@ -118,4 +139,4 @@ def logits_of(model: ProportionalOdds | AttentionHead, head: str, inputs: StageI
     """Return logits of P(level >= k), float `[n_samples, n_levels - 1]`."""
     if isinstance(model, AttentionHead):
         return model.of_inputs(inputs)
-    return model(torch.cat(inputs.blocks(head), dim=1))  # type: ignore[no-any-return]
+    return model(torch.cat(inputs.blocks.read_by(head), dim=1))  # type: ignore[no-any-return]

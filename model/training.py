@@ -124,15 +124,15 @@ class TrainingModule(pl.LightningModule):
         self.train_metrics = CellTypeMetrics(ontology, "train")
         self.cell_metrics, self.val_loss = CellTypeMetrics(ontology, "val"), MeanLoss()
 
-    def on_train_batch_start(self, batch: dict[str, CellBatch], batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, batch: CellBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Seed what is drawn in this step, so that it does not depend on how training came to it."""
         torch.manual_seed(step_seed(self.seed, self.global_step, self.global_rank))
 
-    def training_step(self, batch: dict[str, CellBatch], batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: CellBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch of cells."""
-        config, label = self.config, batch["cells"].cell_type
+        config, label = self.config, batch.cell_type
         with torch.no_grad():
-            cells = self.augmentation(batch["cells"])
+            cells = self.augmentation(batch)
         latent = self.network.encoder(cells.expression, cells.present, cells.file)
         logits = self.network.cell_type_head.of_members(latent)
         drawn, of_each = (logits + self.drawn_shift).flatten(0, 1), cells.cell_type.repeat(len(logits))

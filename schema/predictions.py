@@ -53,6 +53,13 @@ CELL_COLUMNS = (
 )
 """Columns of cells.parquet; those that start with predicted_ are also written to obs."""
 
+ALL_CELLS, WITHOUT_NEUTROPHILS = "all", "without neutrophils"
+STAGE_OUTPUTS = (ALL_CELLS, WITHOUT_NEUTROPHILS)
+"""What the two stages of a sample are read from; the second sees neither neutrophils nor their share."""
+
+ATTENTION_SHARE, LOG_ODDS = "share of attention", "log odds of a later stage"
+"""Kinds of weight in stage_types.csv and stage_cells.csv."""
+
 STAGE_BESIDE_BURDEN = "predicted_tumor_stage_without_neutrophils"
 """The stage that burden is held against: it has not seen the neutrophils."""
 
@@ -76,6 +83,7 @@ SAMPLE_COLUMNS = (
     Column(STAGE_BESIDE_BURDEN, "string", "-", "the same, of what sees no neutrophils: to hold burden against"),
     Column("tumor_stage_expected_without_neutrophils", "float64", "stages", "the same, without neutrophils"),
     Column("tumor_stage_note", "string", "-", "why nothing is said of the stage; else empty"),
+    Column("tumor_stage_note_without_neutrophils", "string", "-", "the same, of the stage without neutrophils"),
     Column("median_library_size", "float64", "UMI", "median counts per cell (nearest of 200 log-spaced bins)"),
     Column("low_count_percent", "float64", "percent", "cells with fewer than 500 UMI"),
     Column("min_genes", "int64", "genes", "0.5th percentile of the genes detected per cell"),
@@ -103,13 +111,28 @@ FILTER_COLUMNS = (
 
 STAGE_TYPE_COLUMNS = (
     Column("sample_id", "string", "-", "sample"),
+    Column("sees", "string", "-", "what the stage is read from: all, or without neutrophils"),
     Column("cell_type_id", "string", "-", "id of the type (level 2)"),
     Column("cell_type", "string", "-", "its name"),
     Column("cell_share", "float64", "fraction", "expected share of the rows of the sample"),
-    Column("weight", "float64", "see kind", "what it says for the stage, by composition and by the look of its cells"),
+    Column("weight", "float64", "see kind", "what it says for the stage"),
     Column("kind", "string", "-", "log odds of a later stage, over the mean training sample; or share of attention"),
 )
 """Columns of stage_types.csv."""
+
+STAGE_CELL_COLUMNS = (
+    Column("sample_id", "string", "-", "sample"),
+    Column("sees", "string", "-", "what the stage is read from: all, or without neutrophils"),
+    Column("rank", "int64", "rank", "1 = largest weight in the sample, whatever its sign"),
+    Column("row", "int64", "row", "row of the cell in the input file, from 0"),
+    Column("cell_id", "string", "-", "barcode or obs name of the cell, as in the input"),
+    Column("cell_type_id", "string", "-", "id of its called type (level 2)"),
+    Column("cell_type", "string", "-", "name of that type"),
+    Column("weight", "float64", "see kind", "what the cell by itself says for the stage"),
+    Column("mean_weight", "float64", "see kind", "what mean pooling gives: the mean cell of its type, or 1 / cells"),
+    Column("kind", "string", "-", "log odds of a later stage, by the look of the cell; or share of attention"),
+)
+"""Columns of stage_cells.csv."""
 
 
 def stage_columns(scale: StageScale) -> tuple[Column, ...]:
@@ -189,6 +212,11 @@ def write_filters(frame: pd.DataFrame, path: Path) -> None:
 def write_stage_types(frame: pd.DataFrame, path: Path) -> None:
     """Write stage_types.csv: UTF-8, six significant digits."""
     _write(frame, path, STAGE_TYPE_COLUMNS)
+
+
+def write_stage_cells(frame: pd.DataFrame, path: Path) -> None:
+    """Write stage_cells.csv: UTF-8, six significant digits."""
+    _write(frame, path, STAGE_CELL_COLUMNS)
 
 
 def _write(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from schema.predictions import NOT_ASSESSABLE
+from schema.predictions import NOT_ASSESSABLE, STAGE_BESIDE_BURDEN
 from schema.stages import StageScale
 from scoring.wording import percent_text
 
@@ -34,11 +34,17 @@ def burden_headline(samples: pd.DataFrame) -> str:
 
 
 def stage_headline(samples: pd.DataFrame, scale: StageScale) -> str:
-    """Return one sentence on the predicted stages, lowest first."""
-    counts = samples["predicted_tumor_stage"].value_counts()
-    found = [f"{level.name} ({counts[level.name]})" for level in scale.levels if level.name in counts]
-    if not found:
-        return "No stage was predicted."
-    if len(samples) == 1:
-        return f"Predicted stage: {samples['predicted_tumor_stage'].iloc[0]}."
-    return f"Predicted stages, with number of samples: {', '.join(found)}."
+    """Return one sentence on the predicted stages, lowest first; without neutrophils where that is all there is."""
+    from_all = _stages(samples["predicted_tumor_stage"], scale)
+    without = _stages(samples[STAGE_BESIDE_BURDEN], scale, " without neutrophils")
+    return from_all or (f"{without} None was predicted from all cells." if without else "No stage was predicted.")
+
+
+def _stages(predicted: pd.Series, scale: StageScale, seen: str = "") -> str:
+    """Return a sentence on predicted levels; "" where there are none."""
+    counts = predicted.value_counts()
+    found = [level.name for level in scale.levels if level.name in counts]
+    if len(predicted) == 1 and found:
+        return f"Predicted stage{seen}: {found[0]}."
+    listed = ", ".join(f"{name} ({counts[name]})" for name in found)
+    return f"Predicted stages{seen}, with number of samples: {listed}." if found else ""

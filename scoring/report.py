@@ -34,8 +34,7 @@ from scoring.gene_figure import gene_figures
 from scoring.headline import burden_headline, stage_headline
 from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
-from scoring.stage_section import driver_rows, head_rows
-from scoring.stages import ATTENTION_SHARE
+from scoring.stage_section import MOST_SAMPLES, driver_rows, head_rows, note_rows, verdict_sentences
 from scoring.sureness import sureness
 from scoring.wording import count_text, interval_text, percent_text, visible_text
 
@@ -81,8 +80,11 @@ class ReportContent:
         filters.csv as a table; None leaves the section out.
     min_counts, unfiltered
         Least UMI of a barcode that is called, and whether the file holds all droplets.
-    genes, stage_types
-        genes.csv and stage_types.csv as tables; None or no rows where no call was explained, no stage said.
+    genes, stage_types, stage_cells
+        genes.csv, stage_types.csv and stage_cells.csv as tables; None or no rows where no call was explained, no stage
+        said.
+    stage_support
+        Of the bundle, by output: what speaks for and against its stage.
     """
 
     title: str
@@ -107,6 +109,8 @@ class ReportContent:
     unfiltered: bool = False
     genes: pd.DataFrame | None = None
     stage_types: pd.DataFrame | None = None
+    stage_cells: pd.DataFrame | None = None
+    stage_support: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def render_report(content: ReportContent) -> str:
@@ -139,10 +143,11 @@ def render_report(content: ReportContent) -> str:
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
         sureness=sureness(content.rules, content.checks),
-        stage_notes=_stage_notes(samples),
+        stage_notes=[(output, note, list(map(_shown_name, names))) for output, note, names in note_rows(samples)],
         stage_heads=head_rows(content.checks),
+        stage_verdicts=verdict_sentences(content.stage_support),
         stage_drivers=_stage_drivers(content, samples),
-        by_attention=content.stage_types is not None and (content.stage_types["kind"] == ATTENTION_SHARE).any(),
+        stage_drivers_cut=MOST_SAMPLES if len(samples) > MOST_SAMPLES else 0,
         limits={
             "min_denominator": MIN_DENOMINATOR,
             "denominator": CONFIDENT_DENOMINATOR,
@@ -239,6 +244,7 @@ def _table_rows(
                 "flags": [flag for flag in str(sample["flags"]).split("; ") if flag],
                 "stage": sample["predicted_tumor_stage"] or "–",
                 "stage_probability": _stage_probability(sample, scale),
+                "stage_beside_burden": sample[STAGE_BESIDE_BURDEN] or "–",
                 "n_cells": count_text(n_cells.iloc[i]),
                 "n_denominator": count_text(sample["n_denominator"]),
                 "median_library_size": count_text(sample["median_library_size"]),
@@ -268,18 +274,9 @@ def _verdicts(samples: pd.DataFrame) -> list[tuple[str, list[str]]]:
     return [(verdict.replace("_", " "), names) for verdict, names in by_verdict if names]
 
 
-def _stage_drivers(content: ReportContent, samples: pd.DataFrame) -> list[dict[str, str]]:
-    rows = driver_rows(content.stage_types, samples["sample_id"].tolist())
+def _stage_drivers(content: ReportContent, samples: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = driver_rows(content.stage_types, content.stage_cells, samples["sample_id"].tolist())
     return [row | {"name": _shown_name(row["name"])} for row in rows]
-
-
-def _stage_notes(samples: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Return why nothing is said of the stage, with the samples of which that holds."""
-    noted = samples[samples["tumor_stage_note"] != ""]
-    return [
-        (str(note), [_shown_name(name) for name in part["sample_id"]])
-        for note, part in noted.groupby("tumor_stage_note", sort=False)
-    ]
 
 
 def _shown_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The stage of samples as columns: what is said with and without neutrophils, or why nothing is."""
+"""The stage of samples as columns: what is said with and without neutrophils, each by itself, or why nothing is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from schema.labels import TYPE_LEVEL, CellOntology
-from schema.predictions import STAGE_TYPE_COLUMNS, check_columns, stage_columns
+from schema.predictions import (
+    ALL_CELLS,
+    ATTENTION_SHARE,
+    LOG_ODDS,
+    STAGE_CELL_COLUMNS,
+    STAGE_OUTPUTS,
+    STAGE_TYPE_COLUMNS,
+    Column,
+    check_columns,
+    stage_columns,
+)
 from schema.stages import StageScale
 
 MIN_CELLS = 100
@@ -20,41 +30,74 @@ MIN_GENES_PERCENT = 30.0
 
 NO_STAGE, NOT_SUPPORTED = "no stage was learnt", "not supported by the training data"
 
-ATTENTION_SHARE, LOG_ODDS = "share of attention", "log odds of a later stage"
-"""Kinds of weight in stage_types.csv."""
+SUFFIXES = dict(zip(STAGE_OUTPUTS, ("", "_without_neutrophils"), strict=True))
+"""Ends of the names of the columns of samples.csv, by output."""
 
 Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+Notes = dict[str, list[str]]
+"""For each output, why nothing is said of each sample; "" where something is."""
 
 
-class StageEvidence(NamedTuple):
-    """What a bundle says of the stage of samples.
+class CellEvidence(NamedTuple):
+    """The cells of most weight of each sample, by sample, heaviest first.
 
     Attributes
     ----------
-    at_least, at_least_without
-        float64 `[n_samples, n_levels - 1]`, P(stage >= k), with and without neutrophils.
-    pull
-        float64 `[n_samples, n_types]`, what speaks for the stage, by type (level 2).
+    kind
+        ATTENTION_SHARE or LOG_ODDS.
+    sample, row, cell_type
+        int64 `[n]`: index of the sample, row in the file, place of the called type (level 2).
+    weight, mean
+        float `[n]`: what the cell says by itself, and what mean pooling would give it.
+    """
+
+    kind: str
+    sample: Ints
+    row: Ints
+    cell_type: Ints
+    weight: Floats
+    mean: Floats
+
+
+class OutputEvidence(NamedTuple):
+    """What a bundle says of the stage of samples, of what one output sees.
+
+    Attributes
+    ----------
+    at_least
+        float64 `[n_samples, n_levels - 1]`, P(stage >= k).
+    log_odds, attention
+        float64 `[n_samples, n_types]`, by type (level 2): log odds added, over the mean training sample; and the share
+        of attention, all zero of heads without.
+    cells
+        The cells of most weight.
     n_counted
-        float `[n_samples]`, cells that it rests on.
-    by_attention
-        Whether `pull` is a share of attention; else it is log odds added, over the mean training sample.
+        float64 `[n_samples]`, cells that it rests on.
     refusal
         Why the training data support no stage; "" where they do.
     """
 
     at_least: Floats
-    at_least_without: Floats
-    pull: Floats
+    log_odds: Floats
+    attention: Floats
+    cells: CellEvidence
     n_counted: Floats
-    by_attention: bool
     refusal: str
 
 
-def stage_notes(evidence: StageEvidence | None, n_samples: int, genes_found_percent: float) -> list[str]:
-    """Return why nothing is said of the stage of each sample; "" where something is."""
+StageEvidence = dict[str, OutputEvidence]
+"""What a bundle says, by output of `schema.predictions.STAGE_OUTPUTS`."""
+
+
+def stage_notes(evidence: StageEvidence | None, n_samples: int, genes_found_percent: float) -> Notes:
+    """Return why nothing is said of the stage of each sample, by output."""
     if evidence is None:
-        return [NO_STAGE] * n_samples
+        return {output: [NO_STAGE] * n_samples for output in STAGE_OUTPUTS}
+    return {output: _notes(evidence[output], n_samples, genes_found_percent) for output in STAGE_OUTPUTS}
+
+
+def _notes(evidence: OutputEvidence, n_samples: int, genes_found_percent: float) -> list[str]:
     if evidence.refusal:
         return [f"{NOT_SUPPORTED}: {evidence.refusal}"] * n_samples
     if genes_found_percent < MIN_GENES_PERCENT:
@@ -63,43 +106,43 @@ def stage_notes(evidence: StageEvidence | None, n_samples: int, genes_found_perc
     return [few if n < MIN_CELLS else "" for n in evidence.n_counted]
 
 
-def stage_names(evidence: StageEvidence | None, scale: StageScale | None, notes: Sequence[str]) -> pd.DataFrame:
-    """Return the most probable and the expected level, each also without neutrophils, and the notes."""
+def stage_names(evidence: StageEvidence | None, scale: StageScale | None, notes: Notes) -> pd.DataFrame:
+    """Return the most probable and the expected level, and the notes, of each output."""
     found: dict[str, Sequence[str] | Floats] = {}
-    parts = (None, None) if evidence is None else (evidence.at_least, evidence.at_least_without)
-    for suffix, part in zip(("", "_without_neutrophils"), parts, strict=True):
-        names, expected = [""] * len(notes), np.full(len(notes), np.nan)
-        if part is not None and scale is not None:
-            at_least = _shown(part, notes)
+    for output, suffix in SUFFIXES.items():
+        names, expected = [""] * len(notes[output]), np.full(len(notes[output]), np.nan)
+        if evidence is not None and scale is not None:
+            at_least = _shown(evidence[output].at_least, notes[output])
             expected = at_least.sum(axis=1)
             best = _levels(at_least).argmax(axis=1)
-            names = [scale.levels[code].name if not note else "" for code, note in zip(best, notes, strict=True)]
+            pairs = zip(best, notes[output], strict=True)
+            names = [scale.levels[code].name if not note else "" for code, note in pairs]
         found[f"predicted_tumor_stage{suffix}"], found[f"tumor_stage_expected{suffix}"] = names, expected
-    return pd.DataFrame(found | {"tumor_stage_note": list(notes) if scale is not None else [""] * len(notes)})
+    for output, suffix in SUFFIXES.items():
+        found[f"tumor_stage_note{suffix}"] = notes[output] if scale is not None else [""] * len(notes[output])
+    return pd.DataFrame(found)
 
 
-def stage_probabilities(evidence: StageEvidence | None, scale: StageScale | None, notes: Sequence[str]) -> pd.DataFrame:
+def stage_probabilities(evidence: StageEvidence | None, scale: StageScale | None, notes: Notes) -> pd.DataFrame:
     """Return P(stage >= level) for every level but the lowest; blank where nothing is said."""
+    of_all = notes[ALL_CELLS]
     if scale is None:
-        return pd.DataFrame(index=range(len(notes)))
+        return pd.DataFrame(index=range(len(of_all)))
     columns = [column.name for column in stage_columns(scale)]
-    blank = np.full((len(notes), len(columns)), np.nan)
-    return pd.DataFrame(_shown(evidence.at_least, notes) if evidence is not None else blank, columns=columns)
+    if evidence is None:
+        return pd.DataFrame(np.full((len(of_all), len(columns)), np.nan), columns=columns)
+    return pd.DataFrame(_shown(evidence[ALL_CELLS].at_least, of_all), columns=columns)
 
 
 def stage_types(
-    evidence: StageEvidence | None,
-    sample_ids: Sequence[str],
-    notes: Sequence[str],
-    fractions: Floats,
-    ontology: CellOntology,
+    evidence: StageEvidence | None, sample_ids: Sequence[str], notes: Notes, fractions: Floats, ontology: CellOntology
 ) -> pd.DataFrame:
     """Return stage_types.csv: what each type of each sample says for its stage, beside its share of the cells.
 
     Parameters
     ----------
     evidence, notes
-        What is said, and why not; samples with a note have no rows.
+        What is said, and why not; an output has no rows of samples with a note.
     sample_ids
         Names, `[n_samples]`.
     fractions
@@ -107,20 +150,68 @@ def stage_types(
     ontology
         Label tree.
     """
-    names = [column.name for column in STAGE_TYPE_COLUMNS]
-    rows = []
-    types = ontology.nodes_at(TYPE_LEVEL)
-    for number, (sample, note) in enumerate(zip(sample_ids, notes, strict=True)):
-        if evidence is None or note:
-            continue
-        for place, node in enumerate(types.tolist()):
-            weight = float(evidence.pull[number, place])
-            if weight != 0:
-                kind = ATTENTION_SHARE if evidence.by_attention else LOG_ODDS
-                about = (sample, ontology.nodes[node].id, ontology.nodes[node].name)
-                rows.append((*about, float(fractions[number, place]), weight, kind))
-    table = pd.DataFrame(rows, columns=names).astype({c.name: c.dtype for c in STAGE_TYPE_COLUMNS})
-    check_columns(table, STAGE_TYPE_COLUMNS)
+    parts = []
+    for order, (output, of) in enumerate((evidence or {}).items()):
+        is_said = np.array([not note for note in notes[output]])[:, None]
+        for kind, weights in ((ATTENTION_SHARE, of.attention), (LOG_ODDS, of.log_odds)):
+            sample, place = np.nonzero(weights * is_said)
+            shown = {"cell_share": fractions[sample, place], "weight": weights[sample, place]}
+            about = {"sees": output, "kind": kind, "order": order} | _type_names(place, ontology)
+            parts.append(pd.DataFrame({"sample": sample, **about, **shown}))
+    if not parts:
+        return _table(pd.DataFrame(), STAGE_TYPE_COLUMNS)
+    table = pd.concat(parts).sort_values(["sample", "order"], kind="stable", ignore_index=True)
+    return _table(table.assign(sample_id=_names(sample_ids)[table["sample"]]), STAGE_TYPE_COLUMNS)
+
+
+def stage_cells(
+    evidence: StageEvidence | None, sample_ids: Sequence[str], notes: Notes, ontology: CellOntology
+) -> pd.DataFrame:
+    """Return stage_cells.csv, cell ids still blank: the cells of most weight of each sample, beside mean pooling.
+
+    Parameters
+    ----------
+    evidence, notes
+        What is said, and why not; an output has no rows of samples with a note.
+    sample_ids
+        Names, `[n_samples]`.
+    ontology
+        Label tree.
+    """
+    parts = []
+    for output, of in (evidence or {}).items():
+        is_said = np.array([not note for note in notes[output]])
+        about = {
+            "sample": of.cells.sample,
+            "row": of.cells.row,
+            "weight": of.cells.weight,
+            "mean_weight": of.cells.mean,
+        }
+        names = _type_names(of.cells.cell_type, ontology)
+        cells = pd.DataFrame({**about, **names, "sees": output, "kind": of.cells.kind})
+        parts.append(cells.assign(rank=cells.groupby("sample").cumcount() + 1)[is_said[of.cells.sample]])
+    if not parts:
+        return _table(pd.DataFrame(), STAGE_CELL_COLUMNS)
+    table = pd.concat(parts, ignore_index=True)
+    return _table(table.assign(sample_id=_names(sample_ids)[table["sample"]], cell_id=""), STAGE_CELL_COLUMNS)
+
+
+def _names(names: Sequence[str]) -> npt.NDArray[np.object_]:
+    return np.array([*names, ""], dtype=object)[:-1]
+
+
+def _type_names(place: Ints, ontology: CellOntology) -> dict[str, npt.NDArray[np.object_]]:
+    """Return ids and names of types (level 2) by their place."""
+    nodes = [ontology.nodes[node] for node in ontology.nodes_at(TYPE_LEVEL)]
+    ids, names = (_names(values) for values in ([node.id for node in nodes], [node.name for node in nodes]))
+    return {"cell_type_id": ids[place], "cell_type": names[place]}
+
+
+def _table(table: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Return the columns of a contract, in its order and dtypes."""
+    table = table.reindex(columns=[column.name for column in columns])
+    table = table.astype({column.name: column.dtype for column in columns}).reset_index(drop=True)
+    check_columns(table, columns)
     return table
 
 

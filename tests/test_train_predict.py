@@ -22,7 +22,15 @@ from model.attribution import integrated_gradients
 from model.bundle import load_bundle
 from schema.command import parse_config, run_command
 from schema.errors import InputError, OutputError, UsageError
-from schema.predictions import CELL_COLUMNS, GENE_COLUMNS, read_genes, read_samples, sample_columns
+from schema.predictions import (
+    CELL_COLUMNS,
+    GENE_COLUMNS,
+    STAGE_CELL_COLUMNS,
+    STAGE_TYPE_COLUMNS,
+    read_genes,
+    read_samples,
+    sample_columns,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
@@ -108,9 +116,11 @@ def test_the_bundle_has_seen_all_donors_and_the_one_beside_it_has_not(run, cohor
     for name in ("metrics", "checks"):
         parts = [{k: v for k, v in getattr(b, name).items() if "stage" not in k} for b in (bundle, validated)]
         assert str(parts[0]) == str(parts[1]), name
-    assert bundle.stage_support.n_samples == len(split)
-    assert validated.stage_support.n_samples == (split["split"] == "train").sum()
-    assert 0 <= bundle.metrics["folds/tumor_stage/mae"] < 2
+    for output, name in (("all", "tumor_stage"), ("without neutrophils", "tumor_stage_without_neutrophils")):
+        assert bundle.stage_support[output].n_samples == len(split)
+        assert validated.stage_support[output].n_samples == (split["split"] == "train").sum()
+        (chosen,) = [row for row in bundle.checks["stage"] if row["output"] == output and row["chosen"]]
+        assert bundle.metrics[f"folds/{name}/mae"] == chosen["mae"] < 2
     assert torch.equal(bundle.temperatures, validated.temperatures)
     heads = [found.network.cell_type_head for found in (bundle, validated)]
     assert float(heads[0].strength) == float(heads[1].strength) < 1
@@ -183,10 +193,14 @@ def test_tables_hold_to_their_contract(cohort, run, predictions):
     assert len(shown) > 0
     np.testing.assert_allclose(shown, by_hand[shown.index], rtol=1e-4)
     assert (samples["burden_low"].dropna() <= shown.to_numpy()).all()
-    assert set(samples["tumor_stage_note"]) == {"fewer than 100 cells"}
+    for note in ("tumor_stage_note", "tumor_stage_note_without_neutrophils"):
+        assert set(samples[note]) == {"fewer than 100 cells"}
     about_stage = [column for column in samples if column.startswith(("p_stage_ge_", "tumor_stage_expected"))]
     assert samples[about_stage].isna().all(axis=None)
-    assert pd.read_csv(predictions / "stage_types.csv").empty
+    for name, columns in (("stage_types", STAGE_TYPE_COLUMNS), ("stage_cells", STAGE_CELL_COLUMNS)):
+        table = pd.read_csv(predictions / f"{name}.csv")
+        assert table.empty
+        assert list(table) == [column.name for column in columns]
 
 
 def test_a_sample_whose_neutrophils_were_lost_is_not_assessable(cohort, predictions):

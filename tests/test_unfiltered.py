@@ -151,6 +151,9 @@ def test_the_figures_of_a_sample_are_those_of_a_file_of_its_cells_alone(matrices
     types = pd.read_csv(tmp_path / "out/stage_types.csv")
     assert set(types["sample_id"]) >= set(cells.index[read])
     assert types["weight"].abs().max() > 0.1
+    named, obs = pd.read_csv(tmp_path / "out/stage_cells.csv"), ad.read_h5ad(tmp_path / "cells.h5ad").obs
+    assert named["cell_id"].tolist() == obs.index[named["row"]].tolist()
+    assert named["sample_id"].tolist() == obs["sample_id"].iloc[named["row"]].tolist()
     pd.testing.assert_frame_equal(raw.loc[read, same], cells.loc[read, same], rtol=1e-5)
     assert (raw["n_cells"] - raw["n_low_counts"] - raw["n_ambient"]).to_dict() == cells["n_cells"].to_dict()
 

@@ -2,11 +2,29 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 
 from benchmarks.stage import SETTINGS
 from benchmarks.stage_floors import FLOORS, PROBES, StagedCells, composition, depth, majority, ridge, type_pseudobulk
+from benchmarks.stage_guard_page import EITHER, rate_table, rate_text, said_in
+from benchmarks.stage_guards import (
+    EVEN,
+    N_LEVELS,
+    WITH_STAGE,
+    WITHOUT_STAGE,
+    GuardSizes,
+    asked,
+    by_depth,
+    dealt,
+    true_stages,
+)
 from benchmarks.stage_page import METHODS, OURS, calibration_error, page, said_of, target_rows
+from benchmarks.stage_pool import StagePool
+from model.sample_sums import SampleSums
+from model.stage_heads import StageBag
+from model.stage_look import StagedSamples, StageLook
+from schema.predictions import STAGE_OUTPUTS
 
 
 def cohort(through, n_samples=24, n_cells=40, seed=0):
@@ -78,17 +96,39 @@ def answers():
         can_learn = setting.name in {"composition", "state"}
         said = {name: np.full((6, 4), 0.5).tolist() for name in METHODS}
         said[OURS] = (right if can_learn else np.full((6, 4), np.nan)).tolist()
-        support = {"head": "looks", "p_value": 0.002, "cramers_v": None, "kappa": 0.9, "probe_kappa": 0.1}
-        support["reason"] = "" if can_learn else "not better than chance"
+        of = {"head": "looks", "p_value": 0.002, "cramers_v": None, "kappa": 0.9, "probe_kappa": 0.1, "probe_p": 0.004}
+        of["reason"] = "" if can_learn else "not better than chance"
+        support = {output: dict(of) for output in STAGE_OUTPUTS}
         about = {"setting": setting.name, "seed": 0, "commit": "abc", "date": "2026-11-30"}
         found.append({**about, "level": level, "at_least": said, "support": support})
     return found
 
 
+def guard_rows():
+    """Thirty cohorts of each setting; of those without signal, three have an output of which a stage is said."""
+    wrong = {(0, "all"), (1, "without neutrophils"), (2, "all"), (2, "without neutrophils")}
+    return [
+        {
+            "setting": setting.name,
+            "cohort": number,
+            "output": output,
+            "reason": ""
+            if setting.name == "no signal" and (number, output) in wrong
+            else "depth alone does about as well",
+        }
+        for setting in WITHOUT_STAGE
+        for number in range(30)
+        for output in STAGE_OUTPUTS
+    ]
+
+
 REAL = [
     {
         "study": "kang2018",
-        "support": {"n_samples": 4, "n_donors": 2, "reason": "4 samples of 2 donors are too few"},
+        "support": {
+            "all": {"n_samples": 4, "n_donors": 2, "reason": "4 samples of 2 donors are too few"},
+            "without neutrophils": {"n_samples": 4, "n_donors": 2, "reason": ""},
+        },
         "heads": [{"output": "all", "head": "looks", "chosen": True, "quadratic_kappa": 1.0, "mae": 0.25}],
     }
 ]
@@ -99,23 +139,84 @@ def test_targets_by_hand():
     assert rows["state"][2].startswith("1.000 against 0.000 (majority): +1.000")
     assert [rows[name][3] for name in ("state", "composition", "confounded", "none")] == ["met"] * 4
     spoilt = answers()
-    spoilt[3]["support"]["reason"] = ""
+    spoilt[3]["support"]["without neutrophils"]["reason"] = ""
     assert {row[0].split(":")[0]: row[3] for row in target_rows(spoilt)}["none"] == "**not met**"
 
 
 def test_what_was_not_said_has_no_score_and_the_page_says_so():
     assert len(said_of(answers(), "none", OURS)[0][0]) == 0
     about = {"command": "make bench-stage", "date": "2026-11-30", "hardware": "2 cores", "quick": False, "seeds": [0]}
-    text = page({**about, "sizes": {"n_mice": 4}, "answers": answers(), "real": REAL})
+    guards = {"guards": guard_rows(), "guard_sizes": {"n_mice": 10}}
+    text = page({**about, "sizes": {"n_mice": 4}, "answers": answers(), "real": REAL, **guards})
     assert "| ours | 1.000 | 0.000 | 0.000 | 0.000 |" in text
     assert "| ours | - | - | - | - |" in text
-    assert "| none, seed 0 | looks | 0.002 | - | 0.90 | 0.10 | not better than chance |" in text
+    row = "none, seed 0 | without neutrophils | looks | 0.002 | - | 0.90 | 0.10 | 0.004 | not better than chance"
+    assert f"| {row} |" in text
     about = "control against stimulated blood (4 samples, 2 donors)"
     assert f"| {about} | all | looks (chosen) | 1.00 | 0.25 |" in text
-    assert f"| {about} |  | said: 4 samples of 2 donors are too few |  |  |" in text
+    assert f"| {about} | all | said: 4 samples of 2 donors are too few |  |  |" in text
+    assert f"| {about} | without neutrophils | said: a stage |  |  |" in text
+    assert "no signal: a stage is said | <= 5 % of cohorts | 10 % (2 to 27) of 30 cohorts | **not met** |" in text
 
 
 def test_calibration_error_by_hand():
     level = np.array([0, 1, 1, 1])
     assert calibration_error([(level, np.full((4, 1), 0.75))]) == pytest.approx(0.0)
     assert calibration_error([(level, np.full((4, 1), 0.25))]) == pytest.approx(0.5)
+
+
+def test_rates_are_of_cohorts_and_their_intervals_exact():
+    """A cohort is wrong if either output is; 3 of 30 has the Clopper-Pearson interval 2.1 to 26.5 %."""
+    rows = guard_rows()
+    assert said_in(rows, "no signal", "all") == (2, 30)
+    assert said_in(rows, "no signal", "without neutrophils") == (2, 30)
+    assert said_in(rows, "no signal", EITHER) == (3, 30)
+    assert rate_text(3, 30) == "10 % (2 to 27)"
+    assert rate_text(0, 100) == "0 % (0 to 4)"
+    text = rate_table(rows, WITHOUT_STAGE)
+    assert "| 30 | 7 % (1 to 22) | 7 % (1 to 22) | 10 % (2 to 27) | 0 | 0 | 0 | 56 |" in text
+    assert rate_table(rows, WITH_STAGE).count("\n") == 1  # a header and nothing else
+
+
+def pool(ontology, n_mice=4, seed=0):
+    """Mice of two studies and five stages; later stages have more of the cells of the first leaf."""
+    rng = np.random.default_rng(seed)
+    level, study = (part.ravel() for part in np.meshgrid(np.repeat(np.arange(N_LEVELS), n_mice), [0, 1]))
+    n, n_leaves, n_types = len(level), len(ontology.leaves), len(ontology.nodes_at(2))
+    share = np.full((n, n_leaves), 0.01)
+    counted = np.flatnonzero(~ontology.below(*ontology.roles.outside_denominator))
+    share[:, counted[0]], share[:, counted[1]] = 0.1 + 0.15 * level, 0.9 - 0.15 * level
+    n_cells = np.full(n, 200.0)
+    parts = (n_cells, n_cells * rng.normal(7, 0.3, n), 200 * share, np.zeros((n, n_types)), np.zeros((n, n_types, 3)))
+    sums = SampleSums(*(torch.from_numpy(part).float() for part in parts))
+    sample = torch.arange(n).repeat_interleave(5)
+    latent = torch.from_numpy(rng.normal(size=(len(sample), 4))).float()
+    look = StageLook(sums, StageBag(latent, torch.full_like(sample, 3), sample))
+    samples = StagedSamples(sample=np.arange(n), level=level, donor=np.arange(n), study=study, n_cells=np.full(n, 200))
+    return StagePool(look, samples, ontology)
+
+
+def test_cohorts_are_drawn_as_their_setting_says(ontology):
+    mice, rng = pool(ontology), np.random.default_rng(0)
+    rows, level = true_stages(mice, 2, rng)
+    assert level.tolist() == mice.samples.level[rows].tolist()
+    assert np.bincount(level + N_LEVELS * mice.samples.study[rows]).tolist() == [2] * 10
+    rows, level = dealt((EVEN, (0, 0, 0, 1, 1)))(mice, 2, rng)
+    assert len(set(rows)) == 20
+    assert np.bincount(level[mice.samples.study[rows] == 0]).tolist() == [2] * 5
+    assert np.bincount(level[mice.samples.study[rows] == 1]).tolist() == [0, 0, 0, 5, 5]
+    assert level.tolist() != mice.samples.level[rows].tolist()
+    rows, level = by_depth(mice, 4, rng)
+    depth = mice.look.sums.log_counts.numpy()[rows] / 200
+    assert np.corrcoef(depth, level)[0, 1] > 0.7
+    assert np.bincount(level + N_LEVELS * mice.samples.study[rows]).tolist() == [4] * 10
+
+
+def test_the_guards_say_what_is_there_and_refuse_what_is_not(ontology):
+    mice = pool(ontology, n_mice=2)
+    settings = {setting.name: setting for setting in WITHOUT_STAGE + WITH_STAGE}
+    sizes = GuardSizes(n_without=1, n_with=1)
+    for name, is_said in (("composition, 20 mice", True), ("no signal", False), ("each stage in one study", False)):
+        rows = asked(settings[name], mice, sizes, 0)
+        assert [(row["cohort"], row["output"]) for row in rows] == [(0, output) for output in STAGE_OUTPUTS]
+        assert [not row["reason"] for row in rows] == [is_said] * 2, name

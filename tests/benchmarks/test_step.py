@@ -39,7 +39,7 @@ def run(step_clock, clock, steps):
         clock.now += computing
         step_clock.fetch.stop("other")
         trainer.global_step += 1
-        step_clock.on_train_batch_end(trainer, module, None, {"cells": SimpleNamespace(n_cells=10)}, index)
+        step_clock.on_train_batch_end(trainer, module, None, SimpleNamespace(n_cells=10), index)
         if trainer.should_stop:
             return number
     return None
@@ -64,7 +64,7 @@ def test_the_training_ends_after_the_seconds_asked_for(clock):
 def test_the_same_batch_comes_again_and_again(make_batch):
     batch = make_batch([[1, 2], [0, 3]])
     stream = iter(SameBatch(batch).train_dataloader())
-    assert [next(stream)[0]["cells"] is batch for _ in range(3)] == [True] * 3
+    assert [next(stream) is batch for _ in range(3)] == [True] * 3
 
 
 def figures(n_cells, seconds, **more):

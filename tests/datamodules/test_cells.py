@@ -26,12 +26,8 @@ def cells(cohort):
     return module
 
 
-def batches(loader, part):
-    return [batch[part] for batch, _, _ in loader]
-
-
 def test_each_training_cell_comes_once_and_no_other_cell_comes(cells):
-    seen = np.concatenate([b.row.numpy() for b in batches(iter(cells.train_dataloader()), "cells")])
+    seen = np.concatenate([b.row.numpy() for b in cells.train_dataloader()])
     split = cells.dataset.samples["split"].to_numpy()[cells.dataset.files[0].sample]
     assert sorted(seen) == np.flatnonzero(split == "train").tolist()
     validated = np.concatenate([b.row.numpy() for b in cells.val_dataloader()])
@@ -49,7 +45,7 @@ def test_staged_samples_train_and_have_a_stage(cells):
 
 def test_joined_data_train_on_the_validation_donors_too_and_never_on_test_donors(cells):
     joined, split = cells.joined(), cells.dataset.samples["split"].to_numpy()[cells.dataset.files[0].sample]
-    seen = np.concatenate([b.row.numpy() for b in batches(iter(joined.train_dataloader()), "cells")])
+    seen = np.concatenate([b.row.numpy() for b in joined.train_dataloader()])
     assert sorted(seen) == np.flatnonzero(split != "test").tolist()
     assert joined.dataset.n_rows("val") == [0]
     assert (joined.dataset.samples["split"] == "test").sum() == (cells.dataset.samples["split"] == "test").sum() > 0

@@ -12,16 +12,29 @@ from model.staging import Staging, StagingShape
 from schema.calls import CallRules
 from schema.errors import BundleError, OutputError
 from schema.genes import GeneVocabulary
+from schema.predictions import STAGE_OUTPUTS
 from schema.stages import StageScale
 
-SUPPORT = StageSupport(
-    n_samples=12, n_donors=9, n_studies=1, p_value=0.5, cramers_v=float("nan"), kappa=0.1, probe_kappa=0.2, reason="no"
-)
+SUPPORT = {
+    output: StageSupport(
+        n_samples=12,
+        n_donors=9,
+        n_studies=1,
+        p_value=0.5,
+        cramers_v=float("nan"),
+        kappa=0.1,
+        probe="depth",
+        probe_kappa=0.2,
+        probe_p=0.25,
+        reason=reason,
+    )
+    for output, reason in zip(STAGE_OUTPUTS, ("", "no"), strict=True)
+}
 
 
 def new_staging(ontology):
-    sizes = tuple((n_counted(ontology, without), 0) for without in (False, True))
-    shape = StagingShape(head="composition", n_folds=2, seen=(0, 3), sizes=sizes)
+    sizes = tuple((n_counted(ontology, without), 4) for without in (False, True))
+    shape = StagingShape(heads=("composition and looks", "attention"), n_folds=2, seen=(0, 3), sizes=sizes)
     staging = Staging(ontology, shape, n_hidden=8, n_latent=4, n_levels=6).eval()
     for number, buffer in enumerate(staging.buffers()):
         if buffer.is_floating_point():
@@ -143,8 +156,8 @@ def test_a_changed_file_is_named(folder, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "bundles of format 4: got format 2"),
-        ({"format": 5}, "format 5"),
+        ({"format": 4}, "bundles of format 5: got format 4"),
+        ({"format": 6}, "format 6"),
         ({"surprise": 1}, "surprise"),
         ({"temperatures": [1.0]}, "temperatures"),
         ({"temperatures": [1.0, 0.0, 1.0]}, "temperatures"),
@@ -167,6 +180,15 @@ def test_a_description_that_does_not_fit_is_refused(folder, change, message):
     path = folder / "bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+def test_a_bundle_that_judged_one_output_only_is_refused(folder):
+    path = folder / "bundle.json"
+    content = json.loads(path.read_text())
+    del content["staging"]["support"]["without neutrophils"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="without neutrophils"):
         load_bundle(folder)
 
 

@@ -10,10 +10,11 @@ from model.inference import Predictor
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
 from model.prior import leaf_prior, log_adjustment
-from model.staging import OUTPUTS, Staging, StagingShape
+from model.staging import Staging, StagingShape
 from model.tree import LabelTree
 from schema.calls import CallRules
 from schema.genes import GeneVocabulary
+from schema.predictions import ALL_CELLS, STAGE_OUTPUTS
 from schema.stages import StageScale
 
 
@@ -22,9 +23,9 @@ def new_staging(ontology):
     roles = ontology.roles
     outside = ontology.below(*roles.outside_denominator)
     sizes = tuple((int((~out).sum()), 0) for out in (outside, outside | ontology.below(roles.neutrophil)))
-    shape = StagingShape(head="composition", n_folds=2, seen=(0, 5), sizes=sizes)
+    shape = StagingShape(heads=("composition",) * 2, n_folds=2, seen=(0, 5), sizes=sizes)
     staging = Staging(ontology, shape, n_hidden=8, n_latent=4, n_levels=6).eval()
-    for head in staging.models:
+    for head in (model for output in staging.outputs for model in output.models):
         head.weight[:3] = 1.0
         head.thresholds.copy_(torch.arange(5.0))
     return staging
@@ -88,13 +89,13 @@ def test_stages_do_not_depend_on_how_cells_are_cut_and_leave_out_empty_cells(bun
         cut.predict(make_batch(COUNTS[rows].reshape(-1, 3), sample=np.array(SAMPLE)[rows]))
     counted.predict(make_batch(np.delete(COUNTS, 1, axis=0), sample=np.delete(SAMPLE, 1)))
     stages = whole.stages()
-    assert stages.n_counted.tolist()[2] == 0
-    assert stages.n_counted.sum() <= 4
-    for output in OUTPUTS:
-        expected = stages.outputs[output].at_least
+    assert stages[ALL_CELLS].n_cells.tolist()[2] == 0
+    assert stages[ALL_CELLS].n_cells.sum() <= 4
+    for output in STAGE_OUTPUTS:
+        expected = stages[output].at_least
         assert bool(((expected > 0) & (expected < 1)).all())
-        torch.testing.assert_close(cut.stages().outputs[output].at_least, expected, rtol=1e-5, atol=0)
-        torch.testing.assert_close(counted.stages().outputs[output].at_least, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(cut.stages()[output].at_least, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(counted.stages()[output].at_least, expected, rtol=1e-5, atol=0)
 
 
 def test_cells_that_are_left_out_change_nothing_for_the_others(bundle, make_batch):
@@ -105,10 +106,10 @@ def test_cells_that_are_left_out_change_nothing_for_the_others(bundle, make_batc
     assert not found.probabilities[left_out].any()
     assert not found.latent[left_out].any()
     np.testing.assert_allclose(found.probabilities[~left_out], expected.probabilities, rtol=1e-6)
-    for output in OUTPUTS:
-        pair = (one.stages().outputs[output].at_least for one in (some, kept))
+    for output in STAGE_OUTPUTS:
+        pair = (one.stages()[output].at_least for one in (some, kept))
         torch.testing.assert_close(*pair, rtol=1e-6, atol=0)
-    assert some.stages().n_counted[1] == 0
+    assert some.stages()[ALL_CELLS].n_cells[1] == 0
 
 
 def test_a_block_in_which_all_are_left_out_is_all_zero(bundle, make_batch):
@@ -124,7 +125,7 @@ def test_cells_called_ambient_are_not_counted_for_the_stage(bundle, make_batch, 
         bundle.network.cell_type_head.members[0][-1].bias[ambient] += 50
     predictor = Predictor(bundle, device="cpu", n_samples=2)
     predictor.predict(make_batch(COUNTS, sample=SAMPLE))
-    assert predictor.stages().n_counted.tolist() == [0, 0]
+    assert predictor.stages()[ALL_CELLS].n_cells.tolist() == [0, 0]
 
 
 def test_a_bundle_without_stage_says_nothing(bundle, make_batch):

@@ -2,8 +2,9 @@ import numpy as np
 import torch
 
 from model.proportional_odds import fit_proportional_odds
+from model.stage_features import COMPOSITION, LOOKS, FeatureBlocks
 from model.stage_folds import cross_fit, donor_folds, nested_fit
-from model.stage_heads import ATTENTION, COMPOSITION, LOOKS, StageInputs
+from model.stage_heads import ATTENTION, StageBag, StageInputs
 
 
 def samples(n=40, seed=0, cells_of=12):
@@ -14,8 +15,8 @@ def samples(n=40, seed=0, cells_of=12):
     sample = torch.arange(n).repeat_interleave(cells_of)
     latent = torch.randn(len(sample), 4, generator=generator)
     latent[::4, 0] += 6 * level[sample[::4]] - 3
-    inputs = StageInputs(torch.randn(n, 5, generator=generator), looks, latent, torch.zeros_like(sample), sample)
-    return inputs, level
+    blocks = FeatureBlocks(torch.randn(n, 5, generator=generator), looks)
+    return StageInputs(blocks, StageBag(latent, torch.zeros_like(sample), sample)), level
 
 
 def test_a_donor_is_in_one_fold_and_folds_are_alike():
@@ -33,7 +34,7 @@ def test_no_fold_is_taught_by_its_own_donors():
 
     def fit(some, their, donors):
         taught.append(set(donors))
-        return fit_proportional_odds(some.blocks(LOOKS), their, 2, 1e-2)
+        return fit_proportional_odds(some.blocks.read_by(LOOKS), their, 2, 1e-2)
 
     fold = donor_folds(donor, level.numpy(), 5, 0)
     found = cross_fit(fit, LOOKS, inputs, level, donor, fold)
@@ -41,7 +42,7 @@ def test_no_fold_is_taught_by_its_own_donors():
     assert all(not seen & set(donor[fold == k]) for k, seen in enumerate(taught))
     assert len(found.models) == 5
     one = torch.from_numpy(np.flatnonzero(fold == 3))
-    torch.testing.assert_close(found.logits[one], found.models[3](inputs.looks[one]))
+    torch.testing.assert_close(found.logits[one], found.models[3](inputs.blocks.looks[one]))
 
 
 def test_heads_find_what_they_can_see():
@@ -58,9 +59,9 @@ def test_heads_find_what_they_can_see():
 def test_taking_some_samples_takes_their_cells():
     inputs, _ = samples(n=6, cells_of=2)
     some = inputs.of(torch.tensor([4, 1]))
-    torch.testing.assert_close(some.composition, inputs.composition[[4, 1]])
-    assert some.sample.tolist() == [1, 1, 0, 0]
-    torch.testing.assert_close(some.latent[:2], inputs.latent[2:4])
+    torch.testing.assert_close(some.blocks.composition, inputs.blocks.composition[[4, 1]])
+    assert some.bag.sample.tolist() == [1, 1, 0, 0]
+    torch.testing.assert_close(some.bag.latent[:2], inputs.bag.latent[2:4])
 
 
 def test_nested_fit_is_the_same_again():

@@ -3,11 +3,13 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from model.stage_support import (
+    SHRUNK,
     StageSupport,
     called_level,
     cramers_v,
     is_nested,
     judge,
+    lead_p,
     permutation_p,
     quadratic_kappa,
     ranked_probability_score,
@@ -46,9 +48,29 @@ def test_a_stage_that_one_study_owns_is_not_supported_however_right():
     assert found.reason == "stage and study cannot be told apart (Cramér's V 0.98)"  # sqrt((1 - 2/23) / (1 - 1/23))
 
 
-def test_a_probe_that_does_as_well_withdraws_the_claim():
-    assert judged(probes={"depth": 1.0, "study": 0.2}).reason == "depth alone does as well"
-    assert judged(probes={"depth": 0.9, "study": 0.2}).is_supported
+def test_a_probe_that_does_about_as_well_withdraws_the_claim():
+    """It need not do better: of 24 samples two worse are no lead, and nine are."""
+    study = np.full((24, 2), 0.5)
+    for n_wrong, reason in ((0, "depth alone does about as well"), (2, "depth alone does about as well"), (9, "")):
+        near = certain(LEVEL)
+        near[:n_wrong] = certain(2 - LEVEL[:n_wrong])
+        found = judged(probes={"study": study, "depth": near})
+        assert (found.reason, found.probe) == (reason, "depth")
+        assert found.probe_kappa == pytest.approx(
+            cohen_kappa_score(LEVEL, called_level(near), weights="quadratic", labels=range(3))
+        )
+    assert judged(probes={"study": study}).is_supported
+
+
+def test_a_lead_by_hand():
+    """Two thirds of a lead count: of the 2^4 throws of signs two give 10 * 2 / 3 and more, and three 5.5 * 2 / 3."""
+    donor = np.array([5, 6, 7, 8])
+    assert pytest.approx(2 / 3) == SHRUNK
+    assert lead_p(np.array([1.0, 2.0, 3.0, 4.0]), donor, 0) == pytest.approx(2 / 16, abs=0.02)
+    assert lead_p(np.array([1.0, 2.0, 3.0, -0.5]), donor, 0) == pytest.approx(3 / 16, abs=0.02)
+    assert lead_p(np.zeros(4), donor, 0) == 1.0
+    # samples of a donor are thrown together
+    assert lead_p(np.ones(8), np.repeat([1, 2], 4), 0) == pytest.approx(1 / 4, abs=0.03)
 
 
 def test_few_samples_are_not_supported():
@@ -67,8 +89,21 @@ def test_the_share_of_false_claims_is_that_of_the_level():
 def test_stages_move_with_their_donor():
     """Of four donors with six samples each there are 4! / 2! 2! ways to deal out two stages: p cannot be below 1/6."""
     donor, level = np.repeat(np.arange(4), 6), np.repeat([0, 0, 1, 1], 6)
-    assert permutation_p(level, donor, certain(level, 2), 0) == pytest.approx(1 / 6, abs=0.03)
-    assert permutation_p(level, np.arange(24), certain(level, 2), 0) < 0.001
+    one_study = np.zeros(24, dtype=np.int64)
+    assert permutation_p(level, donor, one_study, certain(level, 2), 0) == pytest.approx(1 / 6, abs=0.03)
+    assert permutation_p(level, np.arange(24), one_study, certain(level, 2), 0) < 0.001
+
+
+def test_what_is_known_of_the_study_is_not_known_of_the_stage():
+    """Predictions that say the commonest stage of each study are no better than chance, however right they are."""
+    study = np.repeat([0, 1], 12)
+    level = np.where(np.arange(24) % 12 < 10, study, 1 - study)
+    by_study = np.where(study == 0, 0.25, 0.75)[:, None]
+    assert permutation_p(level, np.arange(24), study, by_study, 0) == 1.0
+    assert permutation_p(level, np.arange(24), np.zeros(24, dtype=np.int64), by_study, 0) < 0.05
+    assert permutation_p(level, np.arange(24), study, certain(level, 2), 0) < 0.01
+    donor = np.repeat(np.arange(12), 2)  # each donor in both studies: stages move by sample within studies
+    assert permutation_p(level, donor, np.tile([0, 1], 12), certain(level, 2), 0) < 0.01
 
 
 def test_kappa_equals_scikit_learn():

@@ -65,9 +65,9 @@ def test_the_loss_is_under_the_prior_of_what_is_drawn_and_the_network_under_that
     assert torch.equal(balanced.network(cells).logits, logits)
     shift = log_adjustment(drawn_counts, ontology) - log_adjustment(torch.arange(len(ontology.nodes)), ontology)
     expected = hierarchical_cross_entropy(logits + shift, cells.cell_type, plain.tree, 0.3)
-    loss = float(balanced.training_step({"cells": cells}, 0).detach())
+    loss = float(balanced.training_step(cells, 0).detach())
     assert loss == pytest.approx(float(expected), rel=1e-5)
-    assert abs(loss - float(plain.training_step({"cells": cells}, 0).detach())) > 1e-3
+    assert abs(loss - float(plain.training_step(cells, 0).detach())) > 1e-3
 
 
 def test_made_droplets_are_in_the_prior_of_the_loss_and_not_in_that_of_the_network(make_module, ontology):
@@ -88,7 +88,7 @@ def test_made_droplets_do_not_count_in_the_metrics_of_training_cells(make_module
     label = [ontology.index_by_id[name] for name in ("MAL", "N_ANG") * 32]
     cells = make_batch(np.random.default_rng(0).poisson(9, (64, 6)), cell_type=label)
     module = make_module(augmentation={"doublet_share": 0.5})
-    module.training_step({"cells": cells}, 0)
+    module.training_step(cells, 0)
     assert int(module.train_metrics.by_type.counts.sum()) == 32
 
 
@@ -184,8 +184,8 @@ def test_dropout_and_augmentation_of_a_step_do_not_depend_on_what_was_drawn_befo
         monkeypatch.setattr(TrainingModule, "global_step", step)
         monkeypatch.setattr(TrainingModule, "global_rank", rank)
         torch.rand(draws)
-        module.on_train_batch_start({"cells": cells}, 0)
-        return float(module.training_step({"cells": cells}, 0).detach())
+        module.on_train_batch_start(cells, 0)
+        return float(module.training_step(cells, 0).detach())
 
     assert loss(3) == loss(3, draws=1000)
     assert len({loss(3), loss(4), loss(3, seed=1), loss(3, rank=1)}) == 4
@@ -205,7 +205,7 @@ def test_the_learning_rate_goes_with_the_square_root_of_the_batch_unless_given(m
 def test_each_member_learns_by_itself(make_module, make_batch):
     cells = make_batch(torch.arange(24).reshape(4, 6).numpy(), cell_type=[1, 5, 9, -1])
     module = make_module(n_members=2).eval()
-    loss = module.training_step({"cells": cells}, 0)
+    loss = module.training_step(cells, 0)
     head, latent = module.network.cell_type_head, module.network(cells).latent
     alone = [hierarchical_cross_entropy(part, cells.cell_type, module.tree, 0.3) for part in head.of_members(latent)]
     assert float(loss.detach()) == pytest.approx(float((alone[0] + alone[1]).detach()) / 2, rel=1e-5)

@@ -5,7 +5,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from model.augment import AugmentationConfig
 from model.encoder import EncoderConfig
@@ -61,8 +60,7 @@ class MemoryCells(pl.LightningDataModule):
 
     def train_dataloader(self):
         self.epochs.append(self.trainer.current_epoch)
-        loader = MemoryLoader(list(self.batches(self.epochs[-1], "cells")), self.trainer)
-        return CombinedLoader({"cells": loader}, mode="min_size")
+        return MemoryLoader(list(self.batches(self.epochs[-1], "cells")), self.trainer)
 
     def val_dataloader(self):
         *batches, last = self.batches(99, "val")

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schema.predictions import GENE_COLUMNS
+from schema.predictions import GENE_COLUMNS, STAGE_OUTPUTS
 from schema.stages import StageScale
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.report import ReportContent
 from scoring.sample_facts import SampleFacts
 from scoring.samples import RunFacts, assemble_samples
-from scoring.stages import StageEvidence
+from tests.scoring.made_stages import made_evidence
 
 REFERENCE = BurdenReference(np.array([0.9, 0.85, 0.92, 0.8]), np.array([0.004, 0.002, 0.006, 0.004]))
 
@@ -47,8 +47,7 @@ def make_samples(ontology, scale):
         probabilities = rng.dirichlet(np.ones(6), n) * 0.3
         probabilities[np.arange(n), level] += 0.7
         at_least = np.cumsum(probabilities[:, :0:-1], axis=1)[:, ::-1]
-        pull = rng.normal(0, 1, (n, len(ontology.nodes_at(2))))
-        stage = StageEvidence(at_least, at_least, pull, np.full(n, 500.0), by_attention=False, refusal="")
+        stage = dict.fromkeys(STAGE_OUTPUTS, made_evidence(at_least, rng.normal(0, 1, (n, len(ontology.nodes_at(2))))))
         return assemble_samples(
             names,
             facts,

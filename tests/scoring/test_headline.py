@@ -3,7 +3,7 @@ import pandas as pd
 from scoring.headline import burden_headline, stage_headline
 
 
-def samples(burden, assessability, stage):
+def samples(burden, assessability, stage, without=None):
     return pd.DataFrame(
         {
             "burden_percent": burden,
@@ -11,6 +11,7 @@ def samples(burden, assessability, stage):
             "burden_high": [2 * value for value in burden],
             "assessability": assessability,
             "predicted_tumor_stage": stage,
+            "predicted_tumor_stage_without_neutrophils": stage if without is None else without,
         }
     )
 
@@ -34,6 +35,18 @@ def test_nothing_can_be_assessed(scale):
     assert "could not be assessed" in burden_headline(table)
     assert "0" not in burden_headline(table)
     assert stage_headline(table, scale) == "No stage was predicted."
+
+
+def test_the_stage_without_neutrophils_stands_in_where_the_other_is_refused(scale):
+    one = samples([1.0], ["assessable"], [""], ["adenoma"])
+    assert (
+        stage_headline(one, scale) == "Predicted stage without neutrophils: adenoma. None was predicted from all cells."
+    )
+    three = samples([1.0] * 3, ["assessable"] * 3, [""] * 3, ["adenoma", "", "normal"])
+    assert stage_headline(three, scale) == (
+        "Predicted stages without neutrophils, with number of samples: normal (1), adenoma (1). "
+        "None was predicted from all cells."
+    )
 
 
 def test_stages_are_listed_lowest_first(scale):

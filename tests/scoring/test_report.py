@@ -5,7 +5,15 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from schema.predictions import read_samples, sample_columns, write_samples
+from schema.predictions import (
+    ATTENTION_SHARE,
+    LOG_ODDS,
+    STAGE_CELL_COLUMNS,
+    STAGE_TYPE_COLUMNS,
+    read_samples,
+    sample_columns,
+    write_samples,
+)
 from scoring.report import order_samples, render_report
 
 HOSTILE = [
@@ -236,6 +244,50 @@ def test_without_states_or_types_the_other_figure_stands_alone(make_content, mak
         text = " ".join(Page(render_report(make_content(["a"], n_cells=20, genes=make_genes(calls)))).texts)
         assert title in text
         assert text.count("Genes behind the") == 1
+
+
+def drivers(cell_id, kind=LOG_ODDS):
+    """stage_types.csv and stage_cells.csv of one sample, with one type and one cell."""
+    about = {"sample_id": "a", "sees": "all", "cell_type_id": "MAC", "cell_type": "macrophage", "kind": kind}
+    types = pd.DataFrame([{**about, "cell_share": 0.25, "weight": 0.5}])[[c.name for c in STAGE_TYPE_COLUMNS]]
+    cells = pd.DataFrame([{**about, "rank": 1, "row": 3, "cell_id": cell_id, "weight": 0.125, "mean_weight": 0.01}])
+    return {"stage_types": types, "stage_cells": cells[[c.name for c in STAGE_CELL_COLUMNS]]}
+
+
+def test_what_speaks_for_the_stage_is_shown_by_sample(make_content):
+    page = Page(render_report(make_content(["a", "b"], n_cells=20, **drivers("AACT-1"))))
+    (row,) = [" ".join(row.split()) for row in page.rows if "AACT-1" in row]
+    assert row == "aall macrophage +0.50 (25.0 %) – AACT-1, macrophage: +0.12 (mean +0.01)"
+    text = " ".join(page.texts)
+    assert "over all types they add up to the score of the stage" in text
+    assert "share of attention" not in text
+
+
+def test_attention_is_not_called_the_score(make_content):
+    text = " ".join(Page(render_report(make_content(["a"], n_cells=20, **drivers("AACT-1", ATTENTION_SHARE)))).texts)
+    assert "share of attention (share of cells)" in text
+    assert "macrophage 50.0 % (25.0 %)" in text
+    assert "AACT-1, macrophage: 12.5 % (mean 1.0 %)" in text
+    assert "not for which stage that speaks" in text
+
+
+def test_hostile_names_of_cells_are_text(make_content):
+    for name in HOSTILE[:6]:
+        assert_nothing_runs_and_nothing_is_fetched(Page(render_report(make_content(["a"], **drivers(name)))))
+
+
+def test_each_output_has_its_note_and_its_verdict(make_content):
+    content = make_content(["a", "b"], n_cells=20)
+    samples = content.samples.assign(predicted_tumor_stage="", tumor_stage_note="not supported: too few")
+    about = {"kappa": 0.5, "p_value": 0.5, "probe": "", "probe_kappa": 0.0, "probe_p": 0.0}
+    support = {"all": about | {"reason": "too few"}, "without neutrophils": about | {"reason": ""}}
+    checks = {"stage": [{"output": "all", "head": "looks", "chosen": True, "quadratic_kappa": 0, "mae": 0, "rps": 0}]}
+    page = Page(render_report(replace(content, samples=samples, stage_support=support, checks=checks)))
+    text = " ".join(" ".join(page.texts).split())
+    assert "No stage is said of 2 samples ( a , b ): not supported: too few." in text
+    assert "No stage without neutrophils" not in text
+    assert "Without neutrophils: a stage is said." in text
+    assert "without neutrophils: normal" in page.rows[1]
 
 
 def test_hostile_names_of_genes_are_text(make_content, make_genes):

@@ -2,21 +2,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schema.predictions import read_samples, sample_columns, write_samples
+from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS, read_samples, sample_columns, write_samples
 from scoring.sample_facts import SampleFacts
 from scoring.samples import RunFacts, assemble_samples
-from scoring.stages import StageEvidence
+from tests.scoring.made_stages import made_evidence
 
 RUN = RunFacts(genes_found_percent=75.0, training_has_neutrophils=True, n_reference_donors=5, by_orthologs=False)
 OOD = np.array([3.5, np.nan])
-STAGE = StageEvidence(
-    at_least=np.array([[0.9, 0.7, 0.4, 0.0, 0.0]] * 2),
-    at_least_without=np.array([[0.8, 0.1, 0.0, 0.0, 0.0]] * 2),
-    pull=np.zeros((2, 31)),
-    n_counted=np.array([980.0, 40.0]),
-    by_attention=False,
-    refusal="",
-)
+COUNTED = np.array([980.0, 40.0])
+STAGE = {
+    ALL_CELLS: made_evidence(np.array([[0.9, 0.7, 0.4, 0.0, 0.0]] * 2), np.zeros((2, 31)))._replace(n_counted=COUNTED),
+    WITHOUT_NEUTROPHILS: made_evidence(np.array([[0.8, 0.1, 0.0, 0.0, 0.0]] * 2), np.zeros((2, 31)))._replace(
+        n_counted=COUNTED
+    ),
+}
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def test_a_sample_without_stage_is_blank(table):
     row = table.iloc[1]
     assert row["predicted_tumor_stage"] == ""
     assert np.isnan(row["tumor_stage_expected"])
-    assert row["tumor_stage_note"] == "fewer than 100 cells"
+    assert row["tumor_stage_note"] == row["tumor_stage_note_without_neutrophils"] == "fewer than 100 cells"
     assert np.isnan(row["p_stage_ge_M1"])
 
 

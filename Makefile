@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells bench-stage format clean
+.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells bench-stage bench-burden format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ bench-cells: .venv/installed ## measure cell types against floors and peers, tab
 
 bench-stage: .venv/installed ## measure stages of samples against floors, table in docs/results/stage.md
 	$(BIN)/python -m benchmarks.stage --data $(REAL_DATA) --output $(RESULTS)
+
+bench-burden: .venv/installed ## measure the burden against known mixtures and peers, table in docs/results/burden.md
+	$(BIN)/python -m benchmarks.burden --data $(REAL_DATA) --output $(RESULTS)
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

@@ -54,9 +54,10 @@ class Bench:
     sizes: Sizes
 
     def cases(self, seeds: range) -> Iterator[Case]:
-        """Yield all cases: a cohort of each seed, and each mouse of Zilionis 2019 held out with each seed."""
+        """Yield all cases: a cohort of each seed, then each mouse of Zilionis 2019 held out with each seed."""
         for seed in seeds:
             yield Case(SIMULATED, "cohort", seed, self.work / f"{SIMULATED}_{seed}")
+        for seed in seeds:
             for mouse in held_out_mice_of_zilionis()[-self.sizes.folds :]:
                 yield Case(REAL, mouse.name, seed, self.work / f"{REAL}_{mouse.name}_{seed}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ JUDGED = {"0-1": ("none", "to 1"), "1-5": ("1-5",), "5-20": ("5-20",), "20-60": 
 N_DRAWS = 1000
 
 Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Statistic = Callable[[Integers], float]
+"""Of some rows of a table."""
 
 
 def band_of(true_percent: pd.Series) -> pd.Series:
@@ -28,12 +32,13 @@ def band_of(true_percent: pd.Series) -> pd.Series:
 def agreement(table: pd.DataFrame, method: str) -> dict[str, Any]:
     """Return concordance, slope, mean absolute error, and bias by band of a method, each with a 95 % interval."""
     known = table[table[method].notna()]
-    statistics: dict[str, Callable[[pd.DataFrame], float]] = {
-        "concordance": lambda t: concordance(t["true_percent"].to_numpy(), t[method].to_numpy()),
-        "slope": lambda t: float(np.polyfit(t["true_percent"], t[method], 1)[0]),
-        "error": lambda t: float((t[method] - t["true_percent"]).abs().mean()),
+    true, said = (known[name].to_numpy(np.float64) for name in ("true_percent", method))
+    statistics: dict[str, Statistic] = {
+        "concordance": lambda rows: _concordance(true[rows], said[rows]),
+        "slope": lambda rows: _slope(true[rows], said[rows]),
+        "error": lambda rows: float(np.abs(said[rows] - true[rows]).mean()),
     }
-    found: dict[str, Any] = {name: with_interval(known, of) for name, of in statistics.items()}
+    found: dict[str, Any] = {name: with_interval(known["donor"], of) for name, of in statistics.items()}
     bias = (known[method] - known["true_percent"]).groupby(known["band"]).mean()
     return found | {"n": len(known), "bias": {name: float(bias[name]) for name in BAND_NAMES if name in bias}}
 
@@ -49,7 +54,8 @@ def coverage(table: pd.DataFrame, method: str) -> dict[str, Any]:
         part = scored[scored["band"].isin(parts)]
         if len(part):
             shares = {one: float(part[one].mean()) for one in ("below", "above")}
-            inside = with_interval(part, lambda t: float(t["covered"].mean()))
+            covered = part["covered"].to_numpy(np.float64)
+            inside = with_interval(part["donor"], partial(_mean, covered))
             found[name] = {"covered": inside, **shares, "width": float(part["width"].median()), "n": len(part)}
     return found
 
@@ -66,11 +72,27 @@ def neutrophil_free(table: pd.DataFrame, method: str) -> dict[str, float]:
     }
 
 
-def with_interval(table: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> Mapping[str, float]:
-    """Return a statistic with its 95 % interval over resampled donors, each with all of its mixtures."""
-    donors = [part for _, part in table.groupby("donor", sort=True)]
+def with_interval(donor: pd.Series, statistic: Statistic) -> Mapping[str, float]:
+    """Return a statistic of all rows with its 95 % interval over resampled donors, each with all of its rows."""
+    codes, _ = pd.factorize(donor)
+    rows = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
     rng = np.random.default_rng(0)
-    picks = rng.integers(len(donors), size=(N_DRAWS if len(donors) > 1 else 1, len(donors)))
-    drawn = [statistic(pd.concat([donors[i] for i in pick])) for pick in picks]
+    picks = rng.integers(len(rows), size=(N_DRAWS if len(rows) > 1 else 1, len(rows)))
+    drawn = [statistic(np.concatenate([rows[i] for i in pick])) for pick in picks]
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return {"value": statistic(table), "low": float(low), "high": float(high)}
+    return {"value": statistic(np.arange(len(codes))), "low": float(low), "high": float(high)}
+
+
+def _mean(values: Doubles, rows: Integers) -> float:
+    return float(values[rows].mean())
+
+
+def _slope(true: Doubles, said: Doubles) -> float:
+    """Return the slope of the least-squares line; NaN where all true values are one."""
+    spread = true - true.mean()
+    total = float(spread @ spread)
+    return float(spread @ said) / total if total > 0 else float("nan")
+
+
+def _concordance(true: Doubles, said: Doubles) -> float:
+    return concordance(true, said) if np.ptp(true) > 0 else float("nan")

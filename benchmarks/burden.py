@@ -32,13 +32,14 @@ def results(mixtures: pd.DataFrame, cohorts: pd.DataFrame) -> dict[str, Any]:
     for part, of_part in mixtures.groupby("part", sort=False):
         named = of_part.assign(band=band_of(of_part["true_percent"]))
         assessable = named[named["assessability"] != NOT_ASSESSABLE]
+        methods = [method for method in METHODS if method in assessable and assessable[method].notna().any()]
         scores[str(part)] = {
             "n": len(named),
             "n_donors": int(named["donor"].nunique()),
             "n_not_assessable": len(named) - len(assessable),
-            "agreement": {method: agreement(assessable, method) for method in METHODS},
+            "agreement": {method: agreement(assessable, method) for method in methods},
             "coverage": {method: coverage(assessable, method) for method in (OURS, BOOTSTRAP)},
-            "neutrophil_free": {method: neutrophil_free(assessable, method) for method in METHODS},
+            "neutrophil_free": {method: neutrophil_free(assessable, method) for method in methods},
         }
     return {"scores": scores, "cohorts": judge(cohorts)}
 
@@ -52,6 +53,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=ROOT / "runs" / "bench_cells", help="folder of peers")
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="a small run")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--read", action="store_true", help="run nothing, and show what was answered so far")
     return parser.parse_args(arguments)
 
 
@@ -63,15 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = options.work.resolve() / ("quick" if options.quick else "full")
     bench = Bench(work, options.data.resolve(), options.peers.resolve(), sizes)
     seeds = range(1 if options.quick else options.seeds)
-    cases = list(bench.cases(seeds))
+    every = list(bench.cases(seeds))
+    cases = [case for case in every if case.is_answered] if options.read else every
     mixtures = pd.concat([bench.mixtures(case) for case in cases], ignore_index=True)
     cohorts = pd.concat([bench.cohorts(case) for case in cases if case.part == SIMULATED], ignore_index=True)
     kept = ["part", "seed", "donor", "true_percent", "n_droplets", "median_umi", "ambient_share", "assessability"]
-    rows = mixtures[[*kept, *METHODS, f"{OURS}_low", f"{OURS}_high"]].round(4)
+    rows = mixtures.reindex(columns=[*kept, *METHODS, f"{OURS}_low", f"{OURS}_high"]).round(4)
     content = {
         "command": ("QUICK=1 " if options.quick else "") + "make bench-burden",
         **origin,
         **{"quick": options.quick, "seeds": list(seeds), "sizes": asdict(sizes), "parts": [SIMULATED, REAL]},
+        "not_run": [f"{case.part}, {case.name}, seed {case.seed}" for case in every if case not in cases],
         **results(mixtures, cohorts),
         "mixtures": json.loads(rows.to_json(orient="records")),
     }

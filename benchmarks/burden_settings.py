@@ -80,6 +80,16 @@ class Case:
     folder: Path
 
     @property
+    def answers(self) -> Path:
+        """What all methods say of the mixtures."""
+        return self.folder / "mixtures.parquet"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether they have."""
+        return self.answers.exists()
+
+    @property
     def mixtures(self) -> Path:
         """The mixtures."""
         return self.folder / "mixtures.h5ad"

@@ -173,10 +173,19 @@ def test_the_page_shows_every_target(table, cohorts):
     columns |= {f"cell bootstrap_{end}": table[f"ours_{end}"] for end in ("low", "high")}
     of_part = table.drop(columns="band").assign(**columns, assessability="assessable")
     mixtures = pd.concat([of_part.assign(part=part) for part in ("simulated", "real")])
-    about = {"command": "make", "date": "d", "commit": "c", "hardware": "h", "quick": True, "seeds": [0]}
+    about = {
+        "command": "make",
+        "date": "d",
+        "commit": "c",
+        "hardware": "h",
+        "quick": True,
+        "seeds": [0],
+        "not_run": ["real, b"],
+    }
     text = page(about | results(mixtures, cohorts))
     assert "| simulated: concordance | >= 0.95 |" in text
     assert "| simulated: coverage, 5-20 % | 0.92-0.98 | 0.000 (0.00-0.00) | **not met** |" in text
     assert "| cohorts: burden rises with stage | >= 0.95 | 1 of 2 (0.500) | **not met** |" in text
     assert "| cohorts: capture lost, not assessable | all | 1 of 1 | met |" in text
     assert "A quick run" in text
+    assert "Not run yet: real, b." in text

@@ -78,3 +78,13 @@ def test_two_readings_of_a_donor_are_one_donor(ontology, types):
     correction = Correction(both, types)
     assert correction.n_donors == 2
     assert len(correction.shifts(correction.correct(np.ones((N_DEPTHS, types.n_types))))) == 4
+
+
+def test_fewer_mistakes_than_usual_read_below_zero_and_donors_still_differ(ontology, types):
+    correction = Correction(made_confusion(ontology, [1.0, 1.0], [0.05, 0.15], cells=10**9), types)
+    said = np.zeros((N_DEPTHS, types.n_types))
+    said[4, [ontology.nodes[i].id for i in ontology.nodes_at(2)].index("MONO")] = 1000  # none is taken for a neutrophil
+    corrected = correction.correct(said)
+    assert corrected.cells[4, types.neutrophil] < -50  # a tenth of them would be
+    shifts = correction.shifts(corrected)
+    assert shifts[1] - shifts[0] > 0.08

@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells bench-stage bench-stage-memory format clean
+.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells bench-stage bench-stage-memory bench-burden format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ bench-stage: .venv/installed ## measure stages of samples against floors, table 
 
 bench-stage-memory: .venv/installed ## measure peak memory of one large sample and of many, table in docs/results/stage_memory.md
 	$(BIN)/python -m benchmarks.stage_memory --output $(RESULTS)
+
+bench-burden: .venv/installed ## measure the burden against known mixtures and peers, table in docs/results/burden.md
+	$(BIN)/python -m benchmarks.burden --data $(REAL_DATA) --output $(RESULTS)
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

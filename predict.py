@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from datamodules.memory import AnnData, open_anndata
 from datamodules.narrow import Rows, narrow
 from datamodules.obs_columns import ObsValues, joined
 from datamodules.order import SequentialPlan
+from datamodules.preparation import PreparationConfig, preparation_of
 from datamodules.read import read_batches
 from datamodules.samples import sample_of_cells
 from datamodules.sources import SourceFile
@@ -49,6 +51,7 @@ from schema.predictions import (
     write_stage_types,
 )
 from schema.provenance import describe_program
+from schema.repeat import EarlierRun
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
 from scoring.drawn_cells import CellDraw
@@ -82,6 +85,9 @@ FILES = (
 
 REPORT = "report.html"
 """The file that can be left out."""
+
+_OWN = ("input", "bundle", "output", "orthologs", "overwrite", "repeat")
+"""Options that a repeated run does not take from the earlier one."""
 
 _UNKNOWN_STEPS = 8
 """Times as many points on a path from a cell of which nothing is known: most of it is gone through at its beginning."""
@@ -135,10 +141,14 @@ class PredictConfig:
     """Where the network runs."""
     batch_size: int = 2048
     """Cells per block; results do not depend on it."""
+    preparation: PreparationConfig = field(default_factory=PreparationConfig)
+    """How the samples were prepared, where obs does not say so."""
     burden: BurdenConfig = field(default_factory=BurdenConfig)
-    """The interval of the burden."""
+    """The burden and its interval."""
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     """Which genes drove the calls."""
+    repeat: Path | None = None
+    """run.json of an earlier run: its options are taken, and input and bundle must be the same as then."""
     report: bool = True
     """Whether to draw report.html; off, only tables and the annotated file are written, sooner."""
     overwrite: bool = False
@@ -163,10 +173,14 @@ def predict(config: PredictConfig) -> list[Path]:
     NeutrostageError
         If bundle, input or output folder do not allow a right result; nothing is written then.
     """
+    earlier = EarlierRun.read(config.repeat) if config.repeat else None
+    config = repeated(config, earlier) if earlier else config
     names = tuple(name for name in FILES if config.report or name != REPORT)
     claim_files(config.output, names, overwrite=config.overwrite)
     bundle = load_bundle(config.bundle)
     with collected_warnings() as warned, open_store(config.input, layer=config.layer) as store:
+        if earlier:
+            earlier.check(bundle.digest, store.fingerprint(), describe_program())
         run = Run(bundle, store, config)
         config.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
@@ -176,6 +190,27 @@ def predict(config: PredictConfig) -> list[Path]:
                 write_report(run, draft, warned.lines())
             write_run(run, draft, warned.lines())
             return move_into_place(draft, config.output, names)
+
+
+def repeated(config: PredictConfig, earlier: EarlierRun) -> PredictConfig:
+    """Return the config of a run that repeats another, with its options, device and number of threads.
+
+    Raises
+    ------
+    NeutrostageError
+        If options are given that differ, or another table of orthologs.
+    """
+    table = earlier.options.get("orthologs")
+    if table != (config.orthologs.name if config.orthologs else None):
+        raise UsageError(
+            "a run is repeated with the same table of orthologs",
+            got="another",
+            where="--orthologs",
+            fix=f"Give {table}." if table else "Leave it out.",
+        )
+    torch.set_num_threads(earlier.threads)
+    device: Literal["cpu", "cuda"] = "cpu" if earlier.device == "cpu" else "cuda"
+    return replace(earlier.config(config, _OWN), device=device)
 
 
 class Block(NamedTuple):
@@ -217,11 +252,12 @@ class Run:
         n_samples = len(self.sample_ids)
         self.unfiltered = self._is_unfiltered()
         self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
-        self.burden = BurdenAccumulator(n_samples, config.burden)
+        self.preparation = preparation_of(store, sample, config.preparation)
+        self.burden = BurdenAccumulator(self.ontology, self.preparation.is_cd45_sorted, config.burden)
         self.facts = SampleFactsAccumulator(n_samples, len(self.ontology.leaves), unfiltered=self.unfiltered)
         self.labels = LabelCounts(n_samples, self.ontology)
         self.filters = FilterAccumulator(n_samples, self.ontology)
-        self.reference = BurdenReference.of_rates(bundle.reference["sensitivity"], bundle.reference["false_positive"])
+        self.reference = BurdenReference(bundle.confusion, bundle.training_prior.double().numpy())
         self.drawn = DrawnCells(config.burden.seed)
         self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
 
@@ -255,7 +291,7 @@ class Run:
             kind = droplet_kinds(low, calls.cell_type, self.ontology)
             described = is_described(kind, unfiltered=self.unfiltered)
             cells = np.flatnonzero(described)
-            self.burden.update(sample[cells], calls.neutrophil[cells], calls.denominator[cells])
+            self.burden.update(sample[cells], probabilities[cells], library_size[cells])
             self.facts.update(sample, library_size, n_genes, probabilities, kind)
             self.labels.update(sample, calls, described)
             self.filters.update(sample, n_genes, calls.cell_type)
@@ -298,6 +334,7 @@ class Run:
 
     def sample_table(self) -> pd.DataFrame:
         """Return samples.csv, once all blocks have passed."""
+        limit = self.bundle.detection_limit
         return assemble_samples(
             self.sample_ids,
             self.facts.facts(),
@@ -309,11 +346,13 @@ class Run:
             run=RunFacts(
                 genes_found_percent=self.coverage.percent,
                 training_has_neutrophils=self.bundle.knows_neutrophils,
-                n_reference_donors=self.reference.n_donors,
+                n_reference_donors=self.reference.n_donors(self.ontology),
+                limit_percent=math.nan if limit is None else limit.percent,
                 by_orthologs=self.coverage.by_orthologs,
                 unfiltered=self.unfiltered,
                 knows_ambient=self.bundle.knows_ambient,
             ),
+            preparation=self.preparation,
         )
 
     def stage_evidence(self) -> StageEvidence | None:
@@ -489,6 +528,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "bundle_digest": run.bundle.digest,
         "input": run.store.fingerprint(),
         "device": str(run.predictor.device),
+        "threads": torch.get_num_threads(),
         "program": describe_program(),
     }
 

@@ -38,6 +38,7 @@ from schema.labels import UNLABELLED
 from schema.outputs import claim_empty
 from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS
 from schema.provenance import describe_program
+from scoring.detection import detection_limit
 
 logger = logging.getLogger(__name__)
 
@@ -380,13 +381,12 @@ def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
     """Calibrate on the validation donors, learn the stage from the training samples and return the bundle."""
     ontology = cells.dataset.ontology
-    donors = cells.dataset.samples["donor_id"].astype("category").cat
     calibration = calibrate(
         network,
         ontology,
         training=partial(cells.batches, "train"),
         held_out=partial(cells.batches, "val"),
-        donor=torch.from_numpy(donors.codes.to_numpy(dtype=np.int64)),
+        donor=donor_of_samples(cells),
         config=config.calibration,
     )
     bundle = Bundle(
@@ -398,7 +398,7 @@ def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConf
         **what_trained(cells, config),
         **vars(calibration),
     )
-    return with_stage(bundle, cells, config.seed)
+    return with_stage(with_limit(bundle), cells, config.seed)
 
 
 def refitted_bundle(network: Network, cells: CellDataModule, everyone: CellDataModule, config: TrainConfig) -> Bundle:
@@ -407,9 +407,25 @@ def refitted_bundle(network: Network, cells: CellDataModule, everyone: CellDataM
         load_bundle(config.output / VALIDATED),
         network,
         training=partial(cells.batches, "train"),
+        held_out=partial(cells.batches, "val"),
+        donor=donor_of_samples(cells),
         all_cells=partial(everyone.batches, "train"),
     )
-    return with_stage(replace(bundle, **what_trained(everyone, config)), everyone, config.seed)
+    return with_stage(with_limit(replace(bundle, **what_trained(everyone, config))), everyone, config.seed)
+
+
+def donor_of_samples(cells: CellDataModule) -> torch.Tensor:
+    """Return the donor of each sample, numbered from 0, int64 `[n_samples]`."""
+    donors = cells.dataset.samples["donor_id"].astype("category").cat
+    return torch.from_numpy(donors.codes.to_numpy(dtype=np.int64))
+
+
+def with_limit(bundle: Bundle) -> Bundle:
+    """Return the bundle with the limit of detection of the burden."""
+    limit = detection_limit(bundle.confusion, bundle.ontology)
+    if limit is None:
+        logger.warning("No limit of detection is known: it takes two held-out donors")
+    return replace(bundle, detection_limit=limit)
 
 
 def with_stage(bundle: Bundle, cells: CellDataModule, seed: int) -> Bundle:

@@ -29,7 +29,8 @@ def fit(parts: list[ad.AnnData], method: str, seed: int, model: Path) -> None:  
     trained = celltypist.train(
         x, labels=labels_of(parts), genes=np.array(genes), use_SGD=True, check_expression=False, random_state=seed
     )
-    trained.write(str(model))
+    trained.write(str(model))  # under this name, but with the ending .pkl
+    model.with_suffix(".pkl").rename(model)
 
 
 def predict(model: Path, test: Path) -> tuple[Texts, Floats]:

@@ -99,8 +99,8 @@ def sample_table(
     for index, store in enumerate(stores):
         sample = sample_of_cells(store, columns.sample)
         frame = pd.DataFrame({"sample_id": sample.categories.astype(str), "file": index})
-        frame["donor_id"] = _of_sample(store, sample, columns.donor, "donor", default=frame["sample_id"])
-        frame["study"] = _of_sample(
+        frame["donor_id"] = value_of_samples(store, sample, columns.donor, "donor", default=frame["sample_id"])
+        frame["study"] = value_of_samples(
             store, sample, columns.study, "study", default=pd.Series(Path(store.name).stem, frame.index)
         )
         frame["tumor_stage"] = _stage_codes(store, sample, columns, scale, None if species is None else species[index])
@@ -122,8 +122,8 @@ def _stage_codes(
     if scale is None:
         return np.full(n_samples, UNLABELLED, dtype=np.int64)
     blank = pd.Series([""] * n_samples)
-    values = _of_sample(store, sample, columns.tumor_stage, "stage", default=blank)
-    strains = _of_sample(store, sample, columns.strain, "strain", default=blank) if scale.takes_ages else blank
+    values = value_of_samples(store, sample, columns.tumor_stage, "stage", default=blank)
+    strains = value_of_samples(store, sample, columns.strain, "strain", default=blank) if scale.takes_ages else blank
     codes = [
         scale.code(value, f"{store.name}, obs (stage)", strain=strain, species=species)
         for value, strain in zip(values, strains, strict=True)
@@ -133,7 +133,7 @@ def _stage_codes(
     return np.array(codes, dtype=np.int64)
 
 
-def _of_sample(
+def value_of_samples(
     store: CellStore, sample: pd.Categorical, wanted: str, kind: ColumnKind, default: pd.Series
 ) -> pd.Series:
     """Return the one value each sample has in a column; the default where there is no such column."""
@@ -148,7 +148,7 @@ def _of_sample(
             f"a sample has one {kind}",
             got=f"several in sample {sample.categories[several.iloc[0]]!r}",
             where=f"{store.name}, obs[{column!r}]",
-            fix=f"Choose a finer sample column (data.columns.sample) or another {kind} column.",
+            fix=f"Choose a finer sample column or another {kind} column.",
         )
     names = np.append(values.categories.astype(str), "")
     return pd.Series(names[pairs.sort_values("sample")["value"].to_numpy()])

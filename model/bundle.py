@@ -25,6 +25,7 @@ from model.novelty import Novelty
 from model.stage_support import StageSupport
 from model.staging import Staging, StagingShape
 from schema.calls import CallRules
+from schema.confusion import Confusion, DetectionLimit
 from schema.errors import BundleError, NeutrostageError, OutputError
 from schema.genes import GeneVocabulary
 from schema.labels import TYPE_LEVEL, CellOntology
@@ -42,7 +43,7 @@ _KEYS = {
     "genes",
     "temperatures",
     "rules",
-    "reference",
+    "detection_limit",
     "training_labels",
     "made_labels",
     "training_prior",
@@ -52,8 +53,8 @@ _KEYS = {
     "files",
 }
 _MAX_JSON_BYTES = 50_000_000
-_NOVELTY, _STAGING = "novelty.", "staging."
-"""Beginnings of the names of the tensors of the novelty score and of the stage among the weights."""
+_NOVELTY, _STAGING, _CONFUSION = "novelty.", "staging.", "confusion."
+"""Beginnings of the names of the tensors of the novelty score, the stage and the confusion among the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +76,10 @@ class Bundle:
         The novelty score.
     rules
         When a cell gets a label.
-    reference
-        For each donor of the calibration, "sensitivity" and "false_positive": mean calibrated neutrophil probability of
-        its neutrophils and of its other counted cells; NaN where it had none.
+    confusion
+        How cells of the donors of the calibration were read; without any donor where there were none.
+    detection_limit
+        Limit of detection of the burden; None where there were too few donors for one.
     training_labels
         Node id to number of training cells labelled with it.
     made_labels
@@ -102,7 +104,7 @@ class Bundle:
     temperatures: Tensor
     novelty: Novelty
     rules: CallRules
-    reference: Mapping[str, list[float]]
+    confusion: Confusion
     training_labels: Mapping[str, int]
     training_prior: Tensor
     metrics: Mapping[str, float]
@@ -111,12 +113,13 @@ class Bundle:
     staging: Staging | None = None
     stage_support: Mapping[str, StageSupport] | None = None
     made_labels: tuple[str, ...] = ()
+    detection_limit: DetectionLimit | None = None
     digest: str = field(default="")
 
     @property
     def is_calibrated(self) -> bool:
         """Whether there were held-out donors to fit temperatures and error rates on."""
-        return len(self.reference["sensitivity"]) > 0
+        return self.confusion.n_donors > 0
 
     @property
     def call_prior(self) -> npt.NDArray[np.float32]:
@@ -158,6 +161,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         weights = bundle.network.state_dict() | bundle.novelty.state_dict(prefix=_NOVELTY)
+        weights |= {_CONFUSION + name: torch.from_numpy(values) for name, values in vars(bundle.confusion).items()}
         weights |= bundle.staging.state_dict(prefix=_STAGING) if bundle.staging is not None else {}
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, draft / WEIGHTS)
         (draft / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
@@ -198,7 +202,7 @@ def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
         "genes": {"n_genes": bundle.vocabulary.n_genes, "digest": bundle.vocabulary.digest},
         "temperatures": bundle.temperatures.tolist(),
         "rules": _finite_or_none(asdict(bundle.rules)),
-        "reference": _finite_or_none(dict(bundle.reference)),
+        "detection_limit": asdict(bundle.detection_limit) if bundle.detection_limit else None,
         "training_labels": dict(bundle.training_labels),
         "made_labels": list(bundle.made_labels),
         "training_prior": dict(zip(_leaf_ids(bundle.ontology), bundle.training_prior.tolist(), strict=True)),
@@ -260,6 +264,9 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         n_types=len(ontology.nodes_at(TYPE_LEVEL)),
     )
     _fill(novelty, _taken(weights, _NOVELTY), "novelty score")
+    confusion = Confusion(**{name: value.numpy() for name, value in _taken(weights, _CONFUSION).items()})
+    if confusion.cells.shape[-1] != len(ontology.nodes_at(TYPE_LEVEL)):
+        raise _broken(WEIGHTS, "a confusion that does not fit the label tree")
     staging = _new_staging(content["staging"], ontology, network, scale)
     of_staging = _taken(weights, _STAGING)
     if staging is not None:
@@ -286,10 +293,8 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         temperatures=temperatures,
         novelty=novelty.eval(),
         rules=CallRules(**{k: math.inf if v is None else float(v) for k, v in content["rules"].items()}),
-        reference={
-            k: [float("nan") if x is None else float(x) for x in content["reference"][k]]
-            for k in ("sensitivity", "false_positive")
-        },
+        confusion=confusion,
+        detection_limit=DetectionLimit(**content["detection_limit"]) if content["detection_limit"] else None,
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
         staging=staging.eval() if staging is not None else None,
         stage_support=_stage_support(content["staging"]["support"]) if content["staging"] else None,

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from model.back_off import BackOffCurve
 from model.calibration import MOST_CELLS, CalibrationCheck, fit_excess_prior, fit_temperatures
+from model.confusion import read_confusion
 from model.network import Network
 from model.novelty import Novelty
 from model.novelty_fit import EncodedCells, choose_limit, fit_novelty, fit_profiles
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.calls import CallRules
+from schema.confusion import Confusion
 from schema.errors import UsageError
 from schema.labels import TYPE_LEVEL, CellOntology
 
@@ -50,14 +52,14 @@ class Calibration:
 
     Attributes
     ----------
-    temperatures, novelty, rules, reference, metrics, checks
+    temperatures, novelty, rules, confusion, metrics, checks
         As in a bundle.
     """
 
     temperatures: Tensor
     novelty: Novelty
     rules: CallRules
-    reference: Mapping[str, list[float]]
+    confusion: Confusion
     metrics: Mapping[str, float]
     checks: Mapping[str, list[dict[str, Any]]]
 
@@ -103,17 +105,17 @@ def calibrate(
     temperatures = fit_temperatures(some.logits, some.label, tree)
     fit_novelty(novelty, encoded(network, novelty, training(MOST_CELLS)), some)
     limit, found = choose_limit(novelty, some, ontology, config.most_flagged)
-    check, curve = CalibrationCheck(ontology, int(donor.max()) + 1), BackOffCurve(ontology)
+    check, curve = CalibrationCheck(ontology), BackOffCurve(ontology)
     for batch in held_out(None):
         logits = network(batch).logits.float()
         node = tree.node_log_probabilities(logits, temperatures).exp()
-        check.update(node, batch.cell_type, donor[batch.sample])
+        check.update(node, batch.cell_type)
         curve.update(node.numpy(), batch.cell_type.numpy())
     return Calibration(
         temperatures=temperatures,
         novelty=novelty,
         rules=CallRules(back_off=curve.choose(config.accuracy), novelty=limit),
-        reference=check.reference(),
+        confusion=read_confusion(network, temperatures, ontology, held_out(None), donor),
         metrics=check.metrics(),
         checks={"reliability": check.rows(), "back_off": curve.rows(), "novelty": found},
     )

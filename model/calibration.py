@@ -142,8 +142,6 @@ class CalibrationCheck:
     ----------
     ontology
         Label tree.
-    n_donors
-        Donors, numbered from 0.
 
     Attributes
     ----------
@@ -152,15 +150,14 @@ class CalibrationCheck:
         which node of that level it is.
     """
 
-    def __init__(self, ontology: CellOntology, n_donors: int) -> None:
+    def __init__(self, ontology: CellOntology) -> None:
         levels = range(1, int(ontology.levels.max()) + 1)
         self.levels = [Reliability() for _ in levels]
         self._nodes = [torch.from_numpy(ontology.nodes_at(level)) for level in levels]
         unlabelled = [UNLABELLED]  # what the label -1 picks
         self._truth = [torch.from_numpy(np.append(ontology.ancestor_at(level), unlabelled)) for level in levels]
-        self._neutrophil = _NeutrophilShare(ontology, n_donors)
 
-    def update(self, node: Tensor, label: Tensor, donor: Tensor) -> None:
+    def update(self, node: Tensor, label: Tensor) -> None:
         """Add cells.
 
         Parameters
@@ -169,14 +166,11 @@ class CalibrationCheck:
             float `[n_cells, n_nodes]`, calibrated probability of each node.
         label
             int64 `[n_cells]`, node index or UNLABELLED.
-        donor
-            int64 `[n_cells]`.
         """
         for reliability, nodes, truth in zip(self.levels, self._nodes, self._truth, strict=True):
             known = truth[label] != UNLABELLED
             confidence, called = node[known][:, nodes].max(dim=1)
             reliability.update(confidence, nodes[called] == truth[label][known])
-        self._neutrophil.update(node, label, donor)
 
     def metrics(self) -> dict[str, float]:
         """Return accuracy of the called type (level 2) and expected calibration error of every level, by name."""
@@ -203,42 +197,3 @@ class CalibrationCheck:
             for level, reliability in enumerate(self.levels, start=1)
             if reliability.n_cells
         ]
-
-    def reference(self) -> dict[str, list[float]]:
-        """Return what each donor says of neutrophils found and missed, among the cells that the burden counts.
-
-        Returns
-        -------
-        dict
-            "sensitivity" and "false_positive": mean neutrophil probability of a donor's neutrophils and of its other
-            cells, one value per donor that has cells of either kind; NaN where it has none of the kind.
-        """
-        return self._neutrophil.by_donor()
-
-
-class _NeutrophilShare:
-    """Mean neutrophil probability by donor, of neutrophils and of other cells that the burden counts.
-
-    Cells whose label leaves open whether they are neutrophils ("myeloid"), or that the burden does not count, stay out.
-    """
-
-    def __init__(self, ontology: CellOntology, n_donors: int) -> None:
-        below, roles = ontology.leaves_below, ontology.roles
-        neutrophil, outside = ontology.below(roles.neutrophil), ontology.below(*roles.outside_denominator)
-        self._is_neutrophil = torch.from_numpy(~(below & ~neutrophil).any(axis=1))
-        self._is_other = torch.from_numpy(~(below & (neutrophil | outside)).any(axis=1))
-        self._node = ontology.index_by_id[roles.neutrophil]
-        self._outside = [ontology.index_by_id[name] for name in roles.outside_denominator]
-        self._sums = torch.zeros(2, 2 * n_donors, dtype=torch.float64)  # cells, probability; others, then neutrophils
-
-    def update(self, node: Tensor, label: Tensor, donor: Tensor) -> None:
-        use = (label != UNLABELLED) & (self._is_neutrophil | self._is_other)[label]
-        counted = (1 - node[:, self._outside].sum(dim=1)).clamp_min(1e-6)
-        share = (node[:, self._node] / counted).clamp_max(1.0)[use].double()
-        place = donor[use] + self._is_neutrophil[label[use]] * (self._sums.shape[1] // 2)
-        self._sums.index_add_(1, place, torch.stack([torch.ones_like(share), share]))
-
-    def by_donor(self) -> dict[str, list[float]]:
-        others, neutrophils = (self._sums[1] / self._sums[0]).chunk(2)
-        seen = ~(others.isnan() & neutrophils.isnan())
-        return {"sensitivity": neutrophils[seen].tolist(), "false_positive": others[seen].tolist()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -42,8 +41,8 @@ class DropletLabels(nn.Module):
         self.register_buffer("part_type", torch.from_numpy(np.append(part_type, UNLABELLED)), persistent=False)
         for name, table in (
             ("is_technical", technical),
-            ("is_neutrophil", _inside(ontology, roles.neutrophil)),
-            ("is_malignant", _inside(ontology, roles.malignant)),
+            ("is_neutrophil", ontology.inside(roles.neutrophil)),
+            ("is_malignant", ontology.inside(roles.malignant)),
         ):
             self.register_buffer(name, torch.from_numpy(np.pad(table, (0, 1))), persistent=False)
         node = ontology.index_by_id
@@ -52,8 +51,3 @@ class DropletLabels(nn.Module):
         self.other_pair = node[other] if roles.doublet and other else UNLABELLED
         pair = roles.neutrophil_malignant_doublet or other
         self.pair = node[pair] if roles.doublet and pair else UNLABELLED
-
-
-def _inside(ontology: CellOntology, name: str) -> npt.NDArray[np.bool_]:
-    """Return which nodes stand at or below the named one, bool `[n_nodes]`."""
-    return np.asarray(~(ontology.leaves_below & ~ontology.below(name)).any(axis=1))

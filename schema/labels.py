@@ -175,6 +175,10 @@ class CellOntology:
         """Return which leaves lie at or below any of the named nodes, bool `[n_leaves]`."""
         return np.any(self.leaves_below[[self.index_by_id[i] for i in ids]], axis=0) if ids else self.leaves < 0
 
+    def inside(self, *ids: str) -> npt.NDArray[np.bool_]:
+        """Return which nodes lie at or below the named ones with all of their leaves, bool `[n_nodes]`."""
+        return np.asarray(~(self.leaves_below & ~self.below(*ids)).any(axis=1))
+
     def reported_cl_id(self, index: int) -> str:
         """Return the Cell Ontology id to report for a node: its own, else its nearest ancestor's, else "unknown"."""
         while index >= 0:

@@ -60,6 +60,11 @@ STAGE_OUTPUTS = (ALL_CELLS, WITHOUT_NEUTROPHILS)
 ATTENTION_SHARE, LOG_ODDS = "share of attention", "log odds of a later stage"
 """Kinds of weight in stage_types.csv and stage_cells.csv."""
 
+NBS, NBS_CD45 = "NBS-1.0", "NBS-1.0/CD45"
+"""Names of the burden: of all cells that it counts, and of CD45+ cells."""
+
+BELOW_LIMIT, DETECTED = "< LOD", "detected"
+
 STAGE_BESIDE_BURDEN = "predicted_tumor_stage_without_neutrophils"
 """The stage that burden is held against: it has not seen the neutrophils."""
 
@@ -72,10 +77,20 @@ SAMPLE_COLUMNS = (
         "n_denominator", "float64", "cells", "expected viable nucleated singlets without erythroid cells, platelets"
     ),
     Column("n_neutrophils", "float64", "cells", "expected neutrophils among them"),
-    Column("burden_percent", "float64", "percent", "NBS-1.0: neutrophils per 100 cells of the denominator"),
+    Column("burden_name", "string", "-", "NBS-1.0, or NBS-1.0/CD45 of CD45-sorted samples: never to be pooled"),
+    Column("burden_percent", "float64", "percent", "neutrophils per 100 cells of the denominator"),
     Column("burden_low", "float64", "percent", "lower end of the 95 % interval"),
     Column("burden_high", "float64", "percent", "upper end of the 95 % interval"),
     Column("burden_denominator", "string", "-", "what the percentage is of"),
+    Column("lod_percent", "float64", "percent", "limit of detection: 97.5th percentile of neutrophil-free samples"),
+    Column("detection", "string", "-", "< LOD where the burden is below it, else detected; blank where not known"),
+    Column("burden_estimator", "string", "-", "which of the next four the burden is"),
+    Column("burden_corrected_percent", "float64", "percent", "mistakes on held-out donors undone, on the simplex"),
+    Column("burden_counted_percent", "float64", "percent", "calibrated probabilities summed"),
+    Column("burden_called_percent", "float64", "percent", "most probable types counted"),
+    Column("burden_em_percent", "float64", "percent", "probabilities moved from the training prior, by EM"),
+    Column("sort_gate", "string", "-", "gate that the cells were sorted by, or unsorted"),
+    Column("suspension", "string", "-", "cell or nucleus"),
     Column("assessability", "string", "-", "assessable, low_confidence or not_assessable (then the burden is blank)"),
     Column("flags", "string", "-", "reasons and warnings, separated by '; '"),
     Column("predicted_tumor_stage", "string", "-", "most probable level of the stage scale; blank where not predicted"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from schema.predictions import ASSESSABLE, LOW_CONFIDENCE, NOT_ASSESSABLE
+from schema.preparation import CD45_SORTED, CELL, NUCLEUS, UNSORTED
+from scoring.wording import percent_text
 
 MIN_DENOMINATOR = 50
 """Cells: below it one neutrophil more or less is 2 percentage points."""
@@ -40,6 +44,10 @@ genes) and thin out towards an edge that was not cut (1.27 and more)."""
 HARD_CUT_MIN_CELLS = 200
 """Cells: with fewer, the two percentiles are near neighbours and their ratio says little."""
 
+MOST_STRANGE_PERCENT, CONFIDENT_STRANGE_PERCENT = 50.0, 20.0
+"""Cells that resemble none of the training: at most 5 % of known cells are so called (`calibration.most_flagged`). From
+four times as many on the sample is unlike the training, and where half are, composition says nothing."""
+
 PRESENT_DESPITE_FILTER_PERCENT = 5.0
 """Lower end of the interval: from here on neutrophils were captured beyond doubt, and the burden is a lower bound.
 Below it, loss and absence look alike, and neither 0 nor a small number would be true. The interval and not the count
@@ -67,11 +75,23 @@ class SampleEvidence:
     training_has_neutrophils
         Whether any cell that the bundle was trained on is labelled a neutrophil.
     n_reference_donors
-        Held-out donors whose error rates the interval draws from.
+        Held-out donors that the interval draws from.
     by_orthologs
         Whether the file's species is not the bundle's.
     unfiltered, knows_ambient
         Whether the file holds all droplets, and whether the bundle was trained on droplets of ambient RNA.
+    strange_percent
+        Percent of the cells that are out of distribution; NaN where the bundle cannot say.
+    gate, suspension
+        How the sample was prepared, in the words of `schema.preparation`.
+    burden_percent
+        The estimate.
+    half_width
+        Half of the interval's width, percent.
+    other_estimates
+        Name of each other estimator, and what it says, percent.
+    limit_percent
+        Limit of detection; NaN where none is known.
     """
 
     n_cells: int
@@ -87,6 +107,18 @@ class SampleEvidence:
     by_orthologs: bool
     unfiltered: bool = False
     knows_ambient: bool = True
+    strange_percent: float = math.nan
+    gate: str = UNSORTED
+    suspension: str = CELL
+    burden_percent: float = math.nan
+    half_width: float = math.nan
+    other_estimates: Mapping[str, float] = field(default_factory=dict)
+    limit_percent: float = math.nan
+
+    @property
+    def is_below_limit(self) -> bool:
+        """Whether the estimate is below the limit of detection."""
+        return self.burden_percent < self.limit_percent
 
 
 @dataclass(frozen=True)
@@ -108,7 +140,7 @@ def assess(evidence: SampleEvidence) -> Assessment:
     if reasons:
         return Assessment(NOT_ASSESSABLE, reasons)
     doubts = _doubts(evidence, filtered)
-    return Assessment(LOW_CONFIDENCE if doubts else ASSESSABLE, doubts)
+    return Assessment(LOW_CONFIDENCE if doubts else ASSESSABLE, (*doubts, *_notes(evidence)))
 
 
 def find_filter(evidence: SampleEvidence) -> str | None:
@@ -129,6 +161,12 @@ def _reasons_against(evidence: SampleEvidence, filtered: str | None) -> tuple[st
         reasons.append(
             "the file is unfiltered and the bundle knows no ambient droplets: empty ones would count as cells"
         )
+    if evidence.suspension == NUCLEUS:
+        reasons.append("nuclei: neutrophils are lost when nuclei are isolated")
+    if evidence.gate not in (UNSORTED, CD45_SORTED):
+        reasons.append(f"sorted by {evidence.gate}: what is left of the tissue does not tell its neutrophils")
+    if evidence.strange_percent >= MOST_STRANGE_PERCENT:
+        reasons.append(f"{evidence.strange_percent:.0f} % of the cells resemble none of the training")
     if not evidence.n_denominator >= MIN_DENOMINATOR:
         reasons.append(f"only {evidence.n_denominator:.0f} countable cells, at least {MIN_DENOMINATOR} needed")
     if evidence.genes_found_percent < MIN_GENES_FOUND_PERCENT:
@@ -150,6 +188,8 @@ def _doubts(evidence: SampleEvidence, filtered: str | None) -> tuple[str, ...]:
         doubts.append(f"{evidence.n_neutrophils:.1f} expected neutrophils, fewer than {CONFIDENT_NEUTROPHILS}")
     if evidence.genes_found_percent < CONFIDENT_GENES_FOUND_PERCENT:
         doubts.append(f"{evidence.genes_found_percent:.0f} % of the bundle's genes were measured")
+    if evidence.strange_percent >= CONFIDENT_STRANGE_PERCENT:
+        doubts.append(f"{evidence.strange_percent:.0f} % of the cells resemble none of the training")
     if evidence.n_reference_donors == 0:
         doubts.append("no held-out donor in the bundle: the interval covers the sampling of cells only")
     elif evidence.n_reference_donors < CONFIDENT_REFERENCE_DONORS:
@@ -157,3 +197,19 @@ def _doubts(evidence: SampleEvidence, filtered: str | None) -> tuple[str, ...]:
     if evidence.by_orthologs:
         doubts.append("predicted through orthologs: error rates were measured in another species")
     return tuple(doubts)
+
+
+def _notes(evidence: SampleEvidence) -> tuple[str, ...]:
+    """Return what does not lower the verdict: below the limit of detection, and estimators that disagree."""
+    notes = []
+    if evidence.is_below_limit:
+        notes.append(f"below the limit of detection of {percent_text(evidence.limit_percent)} %")
+    apart = {
+        name: value
+        for name, value in evidence.other_estimates.items()
+        if abs(value - evidence.burden_percent) > evidence.half_width
+    }
+    if apart:
+        said = ", ".join(f"{name} {percent_text(value)} %" for name, value in apart.items())
+        notes.append(f"estimators disagree by more than the interval: {said}")
+    return tuple(notes)

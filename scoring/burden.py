@@ -1,39 +1,43 @@
-"""NBS-1.0, first form: neutrophils per 100 viable nucleated singlets of a sample, with an interval, in flat memory."""
+"""NBS-1.0: neutrophils per 100 viable nucleated singlets of a sample, or of its CD45+ cells, with an interval."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from schema.confusion import Confusion
 from schema.errors import UsageError
+from schema.labels import CellOntology
+from scoring.burden_sketch import BurdenSketch, SampleSums
+from scoring.burden_types import BurdenTypes
 from scoring.by_sample import rows_by_sample
-from scoring.resampling import PoissonWeights, make_buffer
+from scoring.correction import Corrected, Correction
+from scoring.estimators import called_share, counted_share, em_share
+from scoring.interval import draw_donors, draw_protocols, draw_sampling
 
 Floats = npt.NDArray[np.float64]
 
-_UNIT = 2.0**24
-"""Probabilities are summed as whole multiples of 2^-24 (float32's precision), so that every sum is exact below 2^53."""
-
-_BLOCK = 512  # cells per matrix product: the weights stay in the cache
-_MIN_CONTRAST = 0.1
-"""Least sensitivity minus false-positive rate: donors in whom neutrophils are hardly seen widen the interval, and no
-division by nearly zero happens."""
+CORRECTED, COUNTED, CALLED, EM = "corrected", "counted", "called", "em"
+ESTIMATORS = (CORRECTED, COUNTED, CALLED, EM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BurdenConfig:
-    """How the interval of the burden is computed."""
+    """How the burden and its interval are computed."""
 
-    n_replicates: int = 500
-    """Bootstrap replicates per sample, >= 100."""
+    estimator: Literal["corrected", "counted", "called", "em"] = "corrected"
+    """What the burden is: mistakes on held-out donors undone, probabilities summed, calls counted, or probabilities
+    moved from the training prior by expectation maximisation. Of a bundle without held-out donors: counted."""
+    n_replicates: int = 2000
+    """Draws per sample that the interval is made of, >= 100."""
     level: float = 0.95
     """Level of the interval, between 0.5 and 1."""
     seed: int = 0
-    """Seed of the resampling, >= 0."""
+    """Seed of the draws, >= 0."""
 
     def __post_init__(self) -> None:
         """Refuse values that give no interval."""
@@ -50,177 +54,147 @@ class BurdenConfig:
 
 @dataclass(frozen=True)
 class BurdenReference:
-    """Error rates of the cell-type head on donors it was not trained on, one entry per donor; may be empty.
+    """What a bundle knows that the burden rests on.
 
     Attributes
     ----------
-    sensitivity
-        float64 `[n_donors]`: mean calibrated neutrophil probability of true neutrophils, in 0..1.
-    false_positive
-        float64 `[n_donors]`: mean calibrated neutrophil probability of the other cells that the burden counts, in 0..1.
+    confusion
+        How cells of held-out donors were read; may have no donor.
+    leaf_prior
+        float64 `[n_leaves]`: prior of the leaves that the probabilities imply.
     """
 
-    sensitivity: Floats
-    false_positive: Floats
+    confusion: Confusion
+    leaf_prior: Floats
 
-    def __post_init__(self) -> None:
-        """Refuse rates that are not one finite pair per donor."""
-        both = (np.asarray(self.sensitivity), np.asarray(self.false_positive))
-        if both[0].ndim != 1 or both[0].shape != both[1].shape:
-            raise ValueError(f"Expected one pair per donor but got {both[0].shape} and {both[1].shape}.")
-        if not all(np.all((rates >= 0) & (rates <= 1)) for rates in both):
-            raise ValueError("Expected finite rates in 0..1; leave out donors without true neutrophils.")
-
-    @property
-    def n_donors(self) -> int:
-        """Number of donors."""
-        return len(self.sensitivity)
-
-    @classmethod
-    def of_rates(cls, sensitivity: Sequence[float], false_positive: Sequence[float]) -> BurdenReference:
-        """Return the donors that had both neutrophils and other cells; NaN marks what a donor did not have."""
-        pairs = np.array([sensitivity, false_positive], dtype=np.float64)
-        return cls(*np.clip(pairs[:, np.isfinite(pairs).all(axis=0)], 0, 1))
-
-    @classmethod
-    def empty(cls) -> BurdenReference:
-        """Return a reference without donors: intervals then cover the sampling of cells only."""
-        return cls(np.empty(0), np.empty(0))
+    def n_donors(self, ontology: CellOntology) -> int:
+        """Return the held-out donors that an interval draws from: those with neutrophils and other counted cells."""
+        return Correction(self.confusion, BurdenTypes.of(ontology)).n_donors
 
 
 class BurdenAccumulator:
-    """Sums and bootstrap sums of every sample, fed block by block.
+    """The burden of every sample, from cells that come block by block; 3.7 KB per sample, whatever their number.
 
-    Memory is `16 * n_replicates` bytes per sample, whatever the number of cells. The result is the same to the last bit
-    however the rows are cut into blocks and whichever other samples stand between them, as long as the cells of a
-    sample arrive in their order.
+    The result is the same to the last bit however the cells are cut into blocks and in whatever order they come.
 
     Parameters
     ----------
-    n_samples
-        Number of samples of the run.
+    ontology
+        Label tree.
+    immune_only
+        bool `[n_samples]`: samples of which CD45+ cells were sorted, whose burden is NBS-1.0/CD45.
     config
-        How the interval is computed.
+        How the burden is computed.
     """
 
-    def __init__(self, n_samples: int, config: BurdenConfig) -> None:
-        self._config = config
-        self._n_cells = np.zeros(n_samples, dtype=np.int64)
-        self._sums = np.zeros((n_samples, 2))  # neutrophil, denominator, in units of 2^-24
-        self._replicates = np.zeros((n_samples, 2, config.n_replicates))
-        self._weights = [PoissonWeights(self._seed(code, 0), config.n_replicates) for code in range(n_samples)]
-        self._buffer = make_buffer(_BLOCK, config.n_replicates)
+    def __init__(self, ontology: CellOntology, immune_only: npt.NDArray[np.bool_], config: BurdenConfig) -> None:
+        self._config, self._immune_only = config, immune_only
+        self._types = {name: BurdenTypes.of(ontology, immune_only=name) for name in (False, True)}
+        of_samples = [self._types[bool(name)] for name in immune_only]
+        self._sketch = BurdenSketch(of_samples, self._types[False].n_types)
 
-    def update(self, sample: npt.NDArray[np.int64], neutrophil: Floats, denominator: Floats) -> None:
+    def update(
+        self,
+        sample: npt.NDArray[np.int64],
+        probabilities: npt.NDArray[np.floating],
+        library_size: npt.NDArray[np.floating],
+    ) -> None:
         """Add a block of cells.
 
         Parameters
         ----------
         sample
             int64 `[n_cells]`: index of each cell's sample.
-        neutrophil
-            float `[n_cells]`: calibrated probability of being a neutrophil.
-        denominator
-            float `[n_cells]`: calibrated probability of being any cell that the burden counts, neutrophils included.
+        probabilities
+            float `[n_cells, n_leaves]`: calibrated leaf probabilities.
+        library_size
+            float `[n_cells]`: UMI over all genes of the file.
 
         Raises
         ------
         ValueError
-            If a length differs, a probability is not one, or a neutrophil is not part of the denominator.
+            If lengths differ, or a probability is not one.
         """
-        values = np.stack([_fixed_point(neutrophil), _fixed_point(denominator)])
-        if len(sample) != values.shape[1]:
-            raise ValueError(f"Expected {len(sample)} probabilities but got {values.shape[1]}.")
-        if np.any(values[0] > values[1] + 16):  # 16 units = 1e-6: rounding of float32 sums
-            raise ValueError("Expected neutrophils to be part of the denominator.")
-        for code, rows in rows_by_sample(sample, len(self._n_cells)):
-            self._add(code, values[:, rows])
+        if not len(sample) == len(probabilities) == len(library_size):
+            raise ValueError(f"Expected {len(sample)} cells but got {len(probabilities)} and {len(library_size)}.")
+        for code, rows in rows_by_sample(sample, len(self._immune_only)):
+            self._sketch.update(code, probabilities[rows], library_size[rows])
 
     def estimate(self, reference: BurdenReference) -> pd.DataFrame:
         """Return the burden of every sample.
 
-        The estimate is the plain ratio of summed calibrated probabilities. Each replicate of the interval resamples the
-        cells, adds a Jeffreys half-count to both sides (so that no neutrophil among few cells is not certainty), and
-        undoes the error rates of one drawn reference donor: (q - false_positive) / (sensitivity - false_positive).
-        The percentile interval is widened where it leaves out the estimate.
+        Each draw of the interval takes a share that tissues of such a sample may have, and adds what another donor and
+        another protocol may shift it by (`scoring.interval`). Around whatever estimator is asked for, the interval is
+        that of the corrected share, widened where it leaves out the estimate.
 
         Returns
         -------
         DataFrame
-            One row per sample: n_cells (int64), n_denominator, n_neutrophils (float64, expected cells), burden_percent,
-            burden_low, burden_high (float64, percent; NaN where no cell is counted).
+            One row per sample: n_cells (int64); n_denominator, n_neutrophils (float64, expected cells);
+            burden_percent, burden_low, burden_high, then burden_corrected_percent, burden_counted_percent,
+            burden_called_percent, burden_em_percent (float64, percent; NaN where no cell is counted); burden_estimator
+            (text): "counted" without held-out donors, else what the config says.
         """
-        n_neutrophils, n_denominator = self._sums.T / _UNIT
-        share = np.divide(
-            n_neutrophils, n_denominator, out=np.full(len(n_denominator), np.nan), where=n_denominator > 0
-        )
-        bounds = [self._interval(code, value, reference) for code, value in enumerate(share)]
-        low, high = np.array(bounds).reshape(-1, 2).T
-        return pd.DataFrame(
-            {
-                "n_cells": self._n_cells.copy(),
-                "n_denominator": n_denominator,
-                "n_neutrophils": n_neutrophils,
-                "burden_percent": 100 * share,
-                "burden_low": 100 * low,
-                "burden_high": 100 * high,
-            }
-        )
+        corrections = {name: Correction(reference.confusion, types) for name, types in self._types.items()}
+        rows = []
+        for code, name in enumerate(self._immune_only.tolist()):
+            scorer = _Scorer(self._types[name], corrections[name], reference, self._config)
+            seed = np.random.SeedSequence(self._config.seed, spawn_key=(code,))
+            rows.append(scorer.row(self._sketch.sums(code), seed))
+        return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 
-    def _seed(self, code: int, purpose: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self._config.seed, spawn_key=(code, purpose))
 
-    def _add(self, code: int, values: Floats) -> None:
-        self._n_cells[code] += values.shape[1]
-        self._sums[code] += values.sum(axis=1)
-        for start in range(0, values.shape[1], _BLOCK):
-            part = values[:, start : start + _BLOCK]
-            self._replicates[code] += part @ self._weights[code].draw(part.shape[1], self._buffer)
+_COLUMNS = {
+    "n_cells": "int64",
+    **dict.fromkeys(("n_denominator", "n_neutrophils", "burden_percent", "burden_low", "burden_high"), "float64"),
+    **{f"burden_{name}_percent": "float64" for name in ESTIMATORS},
+    "burden_estimator": "object",
+}
 
-    def _interval(self, code: int, share: float, reference: BurdenReference) -> tuple[float, float]:
-        if np.isnan(share):
+
+@dataclass(frozen=True)
+class _Scorer:
+    """Scores samples that are counted alike."""
+
+    types: BurdenTypes
+    correction: Correction
+    reference: BurdenReference
+    config: BurdenConfig
+
+    def row(self, sums: SampleSums, seed: np.random.SeedSequence) -> dict[str, object]:
+        """Return the burden of a sample."""
+        corrected = self.correction.correct(sums.by_type)
+        shares = self._shares(sums, corrected)
+        name = self.config.estimator if self.reference.confusion.n_donors else COUNTED
+        low, high = self._interval(sums, corrected, shares[name], np.random.default_rng(seed))
+        counted = float(corrected.cells[:, self.types.counted].sum())
+        return {
+            "n_cells": sums.n_cells,
+            "n_denominator": counted,
+            "n_neutrophils": shares[name] * counted if counted > 0 else 0.0,
+            **{"burden_percent": 100 * shares[name], "burden_low": 100 * low, "burden_high": 100 * high},
+            **{f"burden_{estimator}_percent": 100 * shares[estimator] for estimator in ESTIMATORS},
+            "burden_estimator": name,
+        }
+
+    def _shares(self, sums: SampleSums, corrected: Corrected) -> dict[str, float]:
+        prior = self.types.share(self.types.of_leaves @ self.reference.leaf_prior)
+        return {
+            CORRECTED: float(np.clip(self.types.share(corrected.cells), 0, 1)),
+            COUNTED: counted_share(sums, self.types),
+            CALLED: called_share(sums),
+            EM: em_share(sums, prior),
+        }
+
+    def _interval(
+        self, sums: SampleSums, corrected: Corrected, estimate: float, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        share, n_draws = self.types.share(corrected.cells), self.config.n_replicates
+        if np.isnan(share) or np.isnan(estimate):
             return np.nan, np.nan
-        rng = np.random.default_rng(self._seed(code, 1))
-        half_neutrophil, half_other = rng.gamma(0.5, size=(2, self._config.n_replicates))
-        neutrophil, denominator = self._replicates[code] / _UNIT
-        replicates = (neutrophil + half_neutrophil) / (denominator + half_neutrophil + half_other)
-        if reference.n_donors:
-            sensitivity, false_positive = draw_error_rates(reference, self._config.n_replicates, rng)
-            replicates = undo_errors(replicates, sensitivity, false_positive)
-        tail = (1 - self._config.level) / 2
-        low, high = np.quantile(replicates, [tail, 1 - tail])
-        return min(float(low), share), max(float(high), share)
-
-
-def draw_error_rates(reference: BurdenReference, n_draws: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw the error rates of donors like those of the reference: a smoothed bootstrap.
-
-    A new donor is not one of the few seen: plain draws of 8 donors span their range, outside which a ninth falls two
-    times in nine. Each draw is therefore jittered by a normal of Silverman's bandwidth, 1.06 sd n^(-1/5).
-
-    Returns
-    -------
-    tuple
-        Sensitivity and false-positive rate, float64 `[n_draws]` each, in 0..1, drawn in pairs.
-    """
-    pairs = np.stack([reference.sensitivity, reference.false_positive], axis=1)
-    bandwidth = np.zeros(2)
-    if reference.n_donors > 1:
-        bandwidth = 1.06 * pairs.std(axis=0, ddof=1) * reference.n_donors**-0.2
-    drawn = pairs[rng.integers(reference.n_donors, size=n_draws)] + bandwidth * rng.standard_normal((n_draws, 2))
-    sensitivity, false_positive = np.clip(drawn, 0, 1).T
-    return sensitivity, false_positive
-
-
-def undo_errors(share: Floats, sensitivity: Floats, false_positive: Floats) -> Floats:
-    """Return the true share that gives an observed one under error rates, clipped to 0..1 (Rogan and Gladen 1978)."""
-    contrast = np.maximum(sensitivity - false_positive, _MIN_CONTRAST)
-    corrected: Floats = np.clip((share - false_positive) / contrast, 0, 1)
-    return corrected
-
-
-def _fixed_point(probability: Floats) -> Floats:
-    values = np.asarray(probability, dtype=np.float64)
-    if values.ndim != 1 or not np.all((values >= 0) & (values <= 1 + 1e-6)):
-        raise ValueError("Expected probabilities in 0..1, one per cell.")
-    return np.round(np.minimum(values, 1) * _UNIT)
+        drawn = draw_sampling(sums, corrected, self.types, n_draws, rng)
+        drawn -= draw_donors(self.correction.shifts(corrected), self.correction.n_donors, n_draws, rng)
+        drawn += draw_protocols(counted_share(sums, self.types), share, n_draws, rng)
+        tail = (1 - self.config.level) / 2
+        low, high = np.clip(np.quantile(drawn, [tail, 1 - tail]), 0, 1)
+        return min(float(low), estimate), max(float(high), estimate)

@@ -147,9 +147,8 @@ def _lies_below(node: npt.NDArray[np.int64], role: str | None, ontology: CellOnt
     """Return whether nodes are that of a role or lie below it, bool `[n_cells]`; never where there is no such role."""
     if role is None:
         return np.zeros(len(node), dtype=bool)
-    outside = np.asarray((ontology.leaves_below & ~ontology.below(role)).any(axis=1))
-    inside: npt.NDArray[np.bool_] = ~outside[node] & (node != NO_CALL)
-    return inside
+    below: npt.NDArray[np.bool_] = ontology.inside(role)[node] & (node != NO_CALL)
+    return below
 
 
 def _states(balanced: npt.NDArray[np.float64], ontology: CellOntology) -> npt.NDArray[np.int64]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from schema.predictions import NOT_ASSESSABLE, STAGE_BESIDE_BURDEN
+from schema.predictions import BELOW_LIMIT, NBS, NOT_ASSESSABLE, STAGE_BESIDE_BURDEN
 from schema.stages import StageScale
-from scoring.wording import percent_text
+from scoring.wording import burden_text, percent_text
 
 
 def burden_headline(samples: pd.DataFrame) -> str:
@@ -22,14 +22,22 @@ def burden_headline(samples: pd.DataFrame) -> str:
         return (
             "Neutrophil burden could not be assessed in any sample. This does not mean that there are no neutrophils."
         )
-    burden = readable["burden_percent"]
+    return " ".join(_of_name(name, of_name, samples) for name, of_name in readable.groupby("burden_name", sort=False))
+
+
+def _of_name(name: object, readable: pd.DataFrame, samples: pd.DataFrame) -> str:
+    """Return the sentence on samples whose burden has one name: percentages of different cells are never pooled."""
+    what = "Neutrophil burden" if name == NBS else f"Neutrophil burden among CD45+ cells ({name})"
     if len(samples) == 1:
         low, high = (percent_text(float(readable[c].iloc[0])) for c in ("burden_low", "burden_high"))
-        return f"Neutrophil burden is {percent_text(float(burden.iloc[0]))} % (95 % interval {low} to {high} %)."
+        return f"{what} is {burden_text(readable.iloc[0])} (95 % interval {low} to {high} %)."
+    ordered = readable.sort_values("burden_percent", kind="stable")
+    median = percent_text(float(readable["burden_percent"].median()))
+    below = int((readable["detection"] == BELOW_LIMIT).sum())
     return (
-        f"Neutrophil burden could be assessed in {len(readable)} of {len(samples)} samples and ranges from "
-        f"{percent_text(float(burden.min()))} to {percent_text(float(burden.max()))} % "
-        f"(median {percent_text(float(burden.median()))} %)."
+        f"{what} could be assessed in {len(readable)} of {(samples['burden_name'] == name).sum()} samples and ranges "
+        f"from {burden_text(ordered.iloc[0])} to {burden_text(ordered.iloc[-1])} (median {median} %)"
+        + (f"; {below} below the limit of detection." if below else ".")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,21 +12,31 @@ import pandas as pd
 
 from schema.labels import CellOntology
 from schema.predictions import (
+    BELOW_LIMIT,
+    DETECTED,
+    NBS,
+    NBS_CD45,
     NOT_ASSESSABLE,
+    SAMPLE_COLUMNS,
     Column,
     check_columns,
     fraction_columns,
     sample_columns,
     state_columns,
 )
+from schema.preparation import Preparation
 from schema.stages import StageScale
-from scoring.assessability import Assessment, SampleEvidence, assess
+from scoring.assessability import SampleEvidence, assess
+from scoring.burden import ESTIMATORS
 from scoring.sample_facts import SampleFacts
 from scoring.stages import StageEvidence, stage_names, stage_notes, stage_probabilities
 
 Floats = npt.NDArray[np.float64]
 
 BURDEN_DENOMINATOR = "viable nucleated singlets, without erythroid cells and platelets"
+CD45_DENOMINATOR = "CD45+ viable nucleated singlets, without erythroid cells and platelets"
+
+_ESTIMATES = tuple(f"burden_{name}_percent" for name in ESTIMATORS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +57,8 @@ class RunFacts:
         Whether the file holds all droplets, most of them without a cell.
     knows_ambient
         Whether the bundle was trained on droplets of ambient RNA.
+    limit_percent
+        Limit of detection of the bundle; NaN where none is known.
     """
 
     genes_found_percent: float
@@ -54,6 +67,7 @@ class RunFacts:
     by_orthologs: bool
     unfiltered: bool = False
     knows_ambient: bool = True
+    limit_percent: float = math.nan
 
 
 def assemble_samples(
@@ -66,6 +80,7 @@ def assemble_samples(
     ontology: CellOntology,
     scale: StageScale | None,
     run: RunFacts,
+    preparation: Preparation | None = None,
 ) -> pd.DataFrame:
     """Return samples.csv as a table, exactly as `schema.predictions.sample_columns` states it.
 
@@ -85,6 +100,8 @@ def assemble_samples(
         Of the bundle; no scale, no stage columns.
     run
         What holds for all samples.
+    preparation
+        How each sample was prepared; None = unsorted cells.
 
     Raises
     ------
@@ -95,12 +112,13 @@ def assemble_samples(
     if {len(facts.n_cells), len(burden)} != {n_samples}:
         raise ValueError(f"Expected {n_samples} samples but got {len(facts.n_cells)} and {len(burden)}.")
     notes = stage_notes(stage, n_samples, run.genes_found_percent)
-    verdicts = [assess(evidence) for evidence in _evidence(facts, burden, run)]
+    prepared = preparation or Preparation.plain(n_samples)
+    evidence = _evidence(facts, burden, ood_percent, run, prepared)
     table = pd.concat(
         [
             pd.DataFrame({"sample_id": list(sample_ids), "n_cells": facts.n_cells}),
             pd.DataFrame({"n_low_counts": facts.n_low_counts, "n_ambient": facts.n_ambient}),
-            _burden_part(burden, verdicts),
+            _burden_part(burden, evidence, run, prepared),
             stage_names(stage, scale, notes),
             _depth_part(facts, ontology, run).assign(ood_percent=ood_percent),
             stage_probabilities(stage, scale, notes),
@@ -114,7 +132,10 @@ def assemble_samples(
     return table.astype({column.name: column.dtype for column in columns})
 
 
-def _evidence(facts: SampleFacts, burden: pd.DataFrame, run: RunFacts) -> list[SampleEvidence]:
+def _evidence(
+    facts: SampleFacts, burden: pd.DataFrame, ood_percent: Floats, run: RunFacts, prepared: Preparation
+) -> list[SampleEvidence]:
+    half_width = (burden["burden_high"] - burden["burden_low"]).to_numpy(np.float64) / 2
     return [
         SampleEvidence(
             n_cells=int(facts.n_cells[i]),
@@ -130,20 +151,38 @@ def _evidence(facts: SampleFacts, burden: pd.DataFrame, run: RunFacts) -> list[S
             by_orthologs=run.by_orthologs,
             unfiltered=run.unfiltered,
             knows_ambient=run.knows_ambient,
+            strange_percent=float(ood_percent[i]),
+            gate=prepared.gate[i],
+            suspension=prepared.suspension[i],
+            burden_percent=float(burden["burden_percent"].iloc[i]),
+            half_width=float(half_width[i]),
+            other_estimates={name: float(burden[f"burden_{name}_percent"].iloc[i]) for name in ESTIMATORS},
+            limit_percent=run.limit_percent,
         )
         for i in range(len(burden))
     ]
 
 
-def _burden_part(burden: pd.DataFrame, verdicts: list[Assessment]) -> pd.DataFrame:
-    values = ["burden_percent", "burden_low", "burden_high"]
-    part = burden[["n_denominator", "n_neutrophils", *values]].reset_index(drop=True)
-    part.loc[[verdict.assessability == NOT_ASSESSABLE for verdict in verdicts], values] = np.nan
-    return part.assign(
-        burden_denominator=BURDEN_DENOMINATOR,
+def _burden_part(
+    burden: pd.DataFrame, evidence: Sequence[SampleEvidence], run: RunFacts, prepared: Preparation
+) -> pd.DataFrame:
+    verdicts, is_cd45 = [assess(of_sample) for of_sample in evidence], prepared.is_cd45_sorted
+    not_assessable = np.array([verdict.assessability == NOT_ASSESSABLE for verdict in verdicts], dtype=bool)
+    values = ["burden_percent", "burden_low", "burden_high", *_ESTIMATES]
+    part = burden[["n_denominator", "n_neutrophils", *values, "burden_estimator"]].reset_index(drop=True)
+    part.loc[not_assessable, values] = np.nan
+    below = [BELOW_LIMIT if of_sample.is_below_limit else DETECTED for of_sample in evidence]
+    part = part.assign(
+        burden_name=np.where(is_cd45, NBS_CD45, NBS),
+        burden_denominator=np.where(is_cd45, CD45_DENOMINATOR, BURDEN_DENOMINATOR),
         assessability=[verdict.assessability for verdict in verdicts],
         flags=["; ".join(verdict.flags) for verdict in verdicts],
+        lod_percent=run.limit_percent,
+        detection=np.where(not_assessable | np.isnan(run.limit_percent), "", below),
+        sort_gate=list(prepared.gate),
+        suspension=list(prepared.suspension),
     )
+    return part[[column.name for column in SAMPLE_COLUMNS if column.name in part]]
 
 
 def _depth_part(facts: SampleFacts, ontology: CellOntology, run: RunFacts) -> pd.DataFrame:

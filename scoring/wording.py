@@ -8,6 +8,8 @@ import unicodedata
 
 import pandas as pd
 
+from schema.predictions import BELOW_LIMIT
+
 NOT_ASSESSABLE_TEXT = "not assessable"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -36,7 +38,15 @@ def interval_text(sample: pd.Series) -> str:
     if math.isnan(sample["burden_percent"]):
         return NOT_ASSESSABLE_TEXT
     low, high = percent_text(sample["burden_low"]), percent_text(sample["burden_high"])
-    return f"{percent_text(sample['burden_percent'])} ({low}–{high})"
+    is_below = sample["detection"] == BELOW_LIMIT
+    return f"{BELOW_LIMIT if is_below else percent_text(sample['burden_percent'])} ({low}–{high})"
+
+
+def burden_text(sample: pd.Series) -> str:
+    """Return the burden of a row of samples.csv with its unit; below the limit of detection, that it is."""
+    if sample["detection"] == BELOW_LIMIT:
+        return f"< LOD ({percent_text(sample['lod_percent'])} %)"
+    return f"{percent_text(sample['burden_percent'])} %"
 
 
 def count_text(value: float) -> str:

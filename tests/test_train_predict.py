@@ -100,7 +100,7 @@ def test_a_run_folder_tells_how_it_was_made(run, cohort):
     assert bundle.provenance["data"][0]["name"] == cohort[0].name
     assert bundle.provenance["seed"] == 0
     assert bundle.knows_neutrophils
-    assert len(bundle.reference["sensitivity"]) == (split["split"] == "val").sum()
+    assert bundle.confusion.n_donors == (split["split"] == "val").sum()
 
 
 def test_the_bundle_has_seen_all_donors_and_the_one_beside_it_has_not(run, cohort):
@@ -111,8 +111,12 @@ def test_the_bundle_has_seen_all_donors_and_the_one_beside_it_has_not(run, cohor
     assert sum(validated.training_labels.values()) == (~held_out).sum()
     assert bundle.provenance["samples"] == {"train": len(split)}
     assert validated.provenance["samples"] == split["split"].value_counts().to_dict()
-    for name in ("rules", "reference"):
-        assert str(getattr(bundle, name)) == str(getattr(validated, name)), name
+    assert bundle.rules == validated.rules
+    n_readings = len(validated.confusion.donor)
+    np.testing.assert_array_equal(bundle.confusion.said[:n_readings], validated.confusion.said)
+    np.testing.assert_array_equal(bundle.confusion.cells[n_readings:], validated.confusion.cells)
+    assert not np.array_equal(bundle.confusion.said[n_readings:], validated.confusion.said)
+    assert bundle.detection_limit != validated.detection_limit
     for name in ("metrics", "checks"):
         parts = [{k: v for k, v in getattr(b, name).items() if "stage" not in k} for b in (bundle, validated)]
         assert str(parts[0]) == str(parts[1]), name
@@ -189,10 +193,11 @@ def test_tables_hold_to_their_contract(cohort, run, predictions):
     assert samples.set_index("sample_id")["n_cells"].to_dict() == truth["sample_id"].value_counts().to_dict()
     by_hand = cells.groupby("sample_id")[["neutrophil_probability", "denominator_probability"]].sum()
     by_hand = 100 * by_hand["neutrophil_probability"] / by_hand["denominator_probability"]
-    shown = samples.set_index("sample_id")["burden_percent"].dropna()
+    shown = samples.set_index("sample_id")[["burden_counted_percent", "burden_percent", "burden_low"]].dropna()
     assert len(shown) > 0
-    np.testing.assert_allclose(shown, by_hand[shown.index], rtol=1e-4)
-    assert (samples["burden_low"].dropna() <= shown.to_numpy()).all()
+    np.testing.assert_allclose(shown["burden_counted_percent"], by_hand[shown.index], rtol=1e-4)
+    assert (shown["burden_low"] <= shown["burden_percent"]).all()
+    assert set(samples["burden_estimator"]) == {"corrected"}
     for note in ("tumor_stage_note", "tumor_stage_note_without_neutrophils"):
         assert set(samples[note]) == {"fewer than 100 cells"}
     about_stage = [column for column in samples if column.startswith(("p_stage_ge_", "tumor_stage_expected"))]
@@ -523,3 +528,55 @@ def test_tracking_online_without_a_key_goes_offline_and_asks_nothing(cohort, tmp
     assert done.stdout.splitlines() == [str(tmp_path / "run/bundle")]
     assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
     assert (tmp_path / "run/log/metrics.csv").exists()
+
+
+def test_a_run_is_repeated_from_its_run_json_to_the_last_digit(cohort, run, tmp_path):
+    more = ("--burden.seed", "7", "--burden.n_replicates", "300", "--min_counts", "60", "--report", "false")
+    predict.predict(predict_config(cohort[1], run, tmp_path / "first", *more))
+    again = ("--repeat", str(tmp_path / "first/run.json"))
+    predict.predict(predict_config(cohort[1], run, tmp_path / "again", *again))
+    assert (tmp_path / "again/samples.csv").read_bytes() == (tmp_path / "first/samples.csv").read_bytes()
+    assert (tmp_path / "again/genes.csv").read_bytes() == (tmp_path / "first/genes.csv").read_bytes()
+    first, second = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("first", "again"))
+    assert first["options"]["burden"]["n_replicates"] == second["options"]["burden"]["n_replicates"] == 300
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (("--min_counts", "70"), 2, "another min_counts"),
+        (("--orthologs", "pairs.tsv"), 2, "same table of orthologs"),
+        ((), 3, "another input in run.json"),
+    ],
+)
+def test_a_run_that_cannot_be_repeated_is_refused(
+    cohort, run, predictions, tmp_path, monkeypatch, capsys, more, code, message
+):
+    path = cohort[1] if more else cohort[0]
+    options = ("--bundle", run / "bundle", "--output", tmp_path / "out", "--repeat", predictions / "run.json", *more)
+    found, error = command(monkeypatch, capsys, predict, path, *options)
+    assert found == code
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_run_json_is_refused(cohort, run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "run.json").write_text("{}")
+    options = ("--bundle", run / "bundle", "--output", tmp_path / "out", "--repeat", tmp_path / "run.json")
+    code, error = command(monkeypatch, capsys, predict, cohort[1], *options)
+    assert code == 3
+    assert "a run is repeated from its run.json" in error
+
+
+def test_how_samples_were_prepared_decides_what_is_said(cohort, run, predictions, tmp_path):
+    plain = read_samples(predictions / "samples.csv")
+    assert set(plain["sort_gate"]) == {"unsorted"}
+    for gate, name in (("CD45+", "NBS-1.0/CD45"), ("CD45-", "NBS-1.0")):
+        output = tmp_path / gate
+        predict.predict(predict_config(cohort[1], run, output, "--preparation.gate", gate, "--report", "false"))
+        samples = read_samples(output / "samples.csv")
+        assert set(samples["burden_name"]) == {name}
+        assert set(samples["sort_gate"]) == {gate}
+        is_immune = gate == "CD45+"
+        assert ((samples["n_denominator"] < 0.9 * plain["n_denominator"]) == is_immune).all()
+        assert is_immune or (samples["assessability"] == "not_assessable").all()

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,8 @@ from model.novelty import Novelty
 from model.stage_support import StageSupport
 from model.staging import Staging, StagingShape
 from schema.calls import CallRules
+from schema.confusion import Confusion, DetectionLimit
+from schema.depths import N_DEPTHS
 from schema.errors import BundleError, OutputError
 from schema.genes import GeneVocabulary
 from schema.predictions import STAGE_OUTPUTS
@@ -30,6 +33,14 @@ SUPPORT = {
     )
     for output, reason in zip(STAGE_OUTPUTS, ("", "no"), strict=True)
 }
+
+
+LIMIT = DetectionLimit(percent=0.4, n_cells=500, n_donors=2, n_samples=100)
+
+
+def made_confusion(n_types):
+    said = np.random.default_rng(0).dirichlet(np.ones(n_types), (2, N_DEPTHS, n_types)).astype(np.float32)
+    return Confusion(np.array([3, 7]), np.arange(2 * N_DEPTHS * n_types).reshape(2, N_DEPTHS, n_types), said)
 
 
 def new_staging(ontology):
@@ -68,7 +79,8 @@ def bundle(ontology):
         temperatures=torch.tensor([1.0, 1.5, 2.0]),
         novelty=novelty,
         rules=CallRules(back_off=0.65, novelty=float("inf")),
-        reference={"sensitivity": [0.9, float("nan")], "false_positive": [0.01, 0.02]},
+        confusion=made_confusion(len(ontology.nodes_at(2))),
+        detection_limit=LIMIT,
         training_labels={"NEUT": 3, "N_ANG": 2, "L1_MYE": 5},
         made_labels=("DBL_OTHER",),
         training_prior=prior / prior.sum(),
@@ -102,7 +114,10 @@ def test_a_bundle_predicts_the_same_after_a_round_trip(bundle, folder, make_batc
     assert torch.equal(again.training_prior, bundle.training_prior)
     assert torch.equal(again.network.cell_type_head.log_prior, bundle.network.cell_type_head.log_prior)
     assert float(again.network.cell_type_head.strength) == 1.0
-    assert str(again.reference["sensitivity"]) == "[0.9, nan]"
+    for name, values in vars(bundle.confusion).items():
+        np.testing.assert_array_equal(getattr(again.confusion, name), values)
+    assert again.is_calibrated
+    assert again.detection_limit == LIMIT
     for name, value in bundle.staging.state_dict().items():
         assert torch.equal(again.staging.state_dict()[name], value), name
     assert again.staging.shape == bundle.staging.shape

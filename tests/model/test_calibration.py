@@ -46,50 +46,31 @@ def test_calibration_error_by_hand():
 
 @pytest.fixture
 def check(ontology):
-    """Return a check of five cells of two donors, and their probabilities by node id."""
-    found = CalibrationCheck(ontology, 3)
+    """Return a function that checks cells, given by label and probabilities of leaves."""
+    found = CalibrationCheck(ontology)
     leaf = {ontology.nodes[node].id: column for column, node in enumerate(ontology.leaves)}
 
     def add(rows):
-        """Add cells given as (label, donor, {leaf: probability})."""
+        """Add cells given as (label, {leaf: probability})."""
         tree = LabelTree(ontology)
         probabilities = torch.zeros(len(rows), len(leaf))
-        for row, (_, _, of_leaf) in enumerate(rows):
+        for row, (_, of_leaf) in enumerate(rows):
             for name, value in of_leaf.items():
                 probabilities[row, leaf[name]] = value
-        label = [UNLABELLED if name is None else ontology.index_by_id[name] for name, _, _ in rows]
-        donor = torch.tensor([donor for _, donor, _ in rows])
-        found.update(probabilities @ tree.below.float().T, torch.tensor(label), donor)
+        label = [UNLABELLED if name is None else ontology.index_by_id[name] for name, _ in rows]
+        found.update(probabilities @ tree.below.float().T, torch.tensor(label))
         return found
 
     return add
 
 
-def test_the_reference_is_a_mean_per_donor_of_what_the_burden_counts(check):
-    found = check(
-        [
-            ("N_MAT", 0, {"N_MAT": 0.9, "MONO": 0.1}),
-            ("N_ANG", 0, {"N_ISG": 0.7, "MONO": 0.3}),
-            ("MONO", 0, {"N_MAT": 0.05, "MONO": 0.45, "ERY": 0.5}),
-            ("MONO", 1, {"N_MAT": 0.3, "MONO": 0.7}),
-            ("L1_MYE", 1, {"N_MAT": 1.0}),
-            ("ERY", 1, {"N_MAT": 1.0}),
-            (None, 1, {"N_MAT": 1.0}),
-        ]
-    )
-    found = check([("MONO", 1, {"N_MAT": 0.2, "MONO": 0.8})])
-    reference = found.reference()
-    assert reference["sensitivity"] == pytest.approx([0.8, math.nan], nan_ok=True)
-    assert reference["false_positive"] == pytest.approx([0.1, 0.25])
-
-
 def test_each_level_counts_the_cells_whose_label_says_it(check):
     found = check(
         [
-            ("L1_MYE", 0, {"MONO": 0.6, "N_MAT": 0.4}),  # lineage right, probability 1
-            ("MONO", 0, {"MONO": 0.6, "N_MAT": 0.2, "N_ANG": 0.2}),  # right at 1 (1.0), at 2 and 3 (0.6)
-            ("N_MAT", 0, {"T_CD4": 0.1, "N_ANG": 0.5, "N_MAT": 0.4}),  # right at 1 and 2 (0.9), wrong at 3 (0.5)
-            (None, 0, {"T_CD4": 1.0}),
+            ("L1_MYE", {"MONO": 0.6, "N_MAT": 0.4}),  # lineage right, probability 1
+            ("MONO", {"MONO": 0.6, "N_MAT": 0.2, "N_ANG": 0.2}),  # right at 1 (1.0), at 2 and 3 (0.6)
+            ("N_MAT", {"T_CD4": 0.1, "N_ANG": 0.5, "N_MAT": 0.4}),  # right at 1 and 2 (0.9), wrong at 3 (0.5)
+            (None, {"T_CD4": 1.0}),
         ]
     )
     assert [level.n_cells for level in found.levels] == [3, 2, 2]
@@ -105,10 +86,9 @@ def test_each_level_counts_the_cells_whose_label_says_it(check):
     )
 
 
-def test_without_labelled_cells_there_are_no_metrics_and_no_reference(check):
-    found = check([(None, 0, {"MONO": 1.0})])
+def test_without_labelled_cells_there_are_no_metrics(check):
+    found = check([(None, {"MONO": 1.0})])
     assert found.metrics() == {}
-    assert found.reference() == {"sensitivity": [], "false_positive": []}
 
 
 @pytest.mark.parametrize("excess", [0.0, 0.4])

@@ -13,6 +13,7 @@ from model.prior import leaf_prior, log_adjustment
 from model.staging import Staging, StagingShape
 from model.tree import LabelTree
 from schema.calls import CallRules
+from schema.confusion import Confusion
 from schema.genes import GeneVocabulary
 from schema.predictions import ALL_CELLS, STAGE_OUTPUTS
 from schema.stages import StageScale
@@ -47,7 +48,7 @@ def bundle(ontology):
         temperatures=torch.tensor([1.0, 1.5, 2.0]),
         novelty=Novelty(n_nodes=len(ontology.nodes), n_latent=4, n_genes=3, n_types=len(ontology.nodes_at(2))),
         rules=CallRules(back_off=0.5, novelty=float("inf")),
-        reference={"sensitivity": [], "false_positive": []},
+        confusion=Confusion.empty(len(ontology.nodes_at(2))),
         training_labels={"NEUT": 3},
         training_prior=leaf_prior(label_counts, ontology),
         metrics={},

@@ -10,9 +10,10 @@ from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.report import ReportContent
 from scoring.sample_facts import SampleFacts
 from scoring.samples import RunFacts, assemble_samples
+from tests.scoring.made_confusion import made_confusion, made_probabilities
 from tests.scoring.made_stages import made_evidence
 
-REFERENCE = BurdenReference(np.array([0.9, 0.85, 0.92, 0.8]), np.array([0.004, 0.002, 0.006, 0.004]))
+RATES = ([0.9, 0.85, 0.92, 0.8], [0.004, 0.002, 0.006, 0.004])
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,11 @@ def make_samples(ontology, scale):
             ontology=ontology,
             scale=scale if with_stage else None,
             run=RunFacts(
-                genes_found_percent=88.0, training_has_neutrophils=True, n_reference_donors=4, by_orthologs=False
+                genes_found_percent=88.0,
+                training_has_neutrophils=True,
+                n_reference_donors=4,
+                by_orthologs=False,
+                limit_percent=0.4,
             ),
         )
 
@@ -65,13 +70,15 @@ def make_samples(ontology, scale):
 
 
 def _burden(expected, ontology):
-    accumulator = BurdenAccumulator(len(expected), BurdenConfig(n_replicates=100))
+    accumulator = BurdenAccumulator(ontology, np.zeros(len(expected), dtype=bool), BurdenConfig(n_replicates=100))
     counted = ~ontology.below(*ontology.roles.outside_denominator)
     for code, row in enumerate(expected):
         n = max(1, int(row[counted].sum()))
-        share = row[ontology.below("NEUT")].sum() / n
-        accumulator.update(np.full(n, code), np.full(n, min(share, 1.0)), np.ones(n))
-    return accumulator.estimate(REFERENCE)
+        share = np.full(n, min(row[ontology.below("NEUT")].sum() / n, 1.0))
+        probabilities = made_probabilities(ontology, N_MAT=share, MAL=1 - share)
+        accumulator.update(np.full(n, code), probabilities, np.full(n, 2000.0))
+    prior = np.full(len(ontology.leaves), 1 / len(ontology.leaves))
+    return accumulator.estimate(BurdenReference(made_confusion(ontology, *RATES), prior))
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,11 @@ def test_a_good_sample_is_assessable_without_flags():
         (ABSENT | {"min_genes": 203, "edge_genes": 221}, "barcodes with fewer than about 203 genes were cut off"),
         ({"low_count_percent": 0.0, "by_orthologs": True}, "the error rates of another species"),
         ({"unfiltered": True, "knows_ambient": False}, "unfiltered and the bundle knows no ambient droplets"),
+        ({"suspension": "nucleus"}, "nuclei: neutrophils are lost"),
+        ({"gate": "CD45-"}, "sorted by CD45-"),
+        ({"gate": "EPCAM+"}, "sorted by EPCAM+"),
+        ({"gate": "Ly6G+"}, "sorted by Ly6G+"),
+        ({"strange_percent": 50.0}, "50 % of the cells resemble none of the training"),
     ],
 )
 def test_reasons_against_a_burden(change, reason):
@@ -56,6 +61,7 @@ def test_reasons_against_a_burden(change, reason):
         ({"n_neutrophils": 19.9}, "19.9 expected neutrophils, fewer than 20"),
         ({"genes_found_percent": 49.0}, "49 % of the bundle's genes were measured"),
         ({"n_reference_donors": 0}, "no held-out donor"),
+        ({"strange_percent": 20.0}, "20 % of the cells resemble none of the training"),
         ({"n_reference_donors": 2}, "2 held-out donor(s)"),
         ({"by_orthologs": True}, "through orthologs"),
         ({"low_count_percent": 0.0}, "lower bound"),
@@ -113,3 +119,26 @@ def test_flags_can_be_joined_by_semicolons():
     everything = replace(GOOD, n_denominator=40.0, low_count_percent=0.0, genes_found_percent=5.0, **ABSENT)
     for evidence in (everything, replace(everything, n_denominator=60.0, genes_found_percent=30.0, burden_low=9.0)):
         assert not any(";" in flag for flag in assess(evidence).flags)
+
+
+def test_cd45_sorted_cells_are_assessable():
+    assert assess(replace(GOOD, gate="CD45+")).assessability == "assessable"
+
+
+@pytest.mark.parametrize("strange", [19.0, float("nan")])
+def test_some_strangers_are_no_doubt(strange):
+    assert assess(replace(GOOD, strange_percent=strange)).flags == ()
+
+
+def test_estimators_that_disagree_are_named_and_lower_nothing():
+    said = {"counted": 11.9, "called": 12.1, "em": 8.5}
+    verdict = assess(replace(GOOD, burden_percent=10.0, half_width=2.0, other_estimates=said))
+    assert verdict.assessability == "assessable"
+    assert verdict.flags == ("estimators disagree by more than the interval: called 12.1 %",)
+
+
+def test_below_the_limit_of_detection_is_a_note():
+    verdict = assess(replace(GOOD, burden_percent=0.3, limit_percent=0.4))
+    assert verdict.assessability == "assessable"
+    assert verdict.flags == ("below the limit of detection of 0.40 %",)
+    assert assess(replace(GOOD, burden_percent=0.4, limit_percent=0.4)).flags == ()

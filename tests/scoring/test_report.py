@@ -309,7 +309,7 @@ def test_a_table_of_genes_off_the_contract_is_refused(make_content, make_genes):
 
 def test_a_table_off_the_contract_is_refused(make_content):
     content = make_content(["a"])
-    with pytest.raises(ValueError, match="Expected column 6"):
+    with pytest.raises(ValueError, match="Expected column 7"):
         render_report(replace(content, samples=content.samples.drop(columns="burden_percent")))
 
 

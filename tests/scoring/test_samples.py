@@ -1,13 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS, read_samples, sample_columns, write_samples
+from schema.preparation import Preparation
+from scoring.burden import ESTIMATORS
 from scoring.sample_facts import SampleFacts
 from scoring.samples import RunFacts, assemble_samples
 from tests.scoring.made_stages import made_evidence
 
-RUN = RunFacts(genes_found_percent=75.0, training_has_neutrophils=True, n_reference_donors=5, by_orthologs=False)
+RUN = RunFacts(
+    genes_found_percent=75.0,
+    training_has_neutrophils=True,
+    n_reference_donors=5,
+    by_orthologs=False,
+    limit_percent=0.5,
+)
 OOD = np.array([3.5, np.nan])
 COUNTED = np.array([980.0, 40.0])
 STAGE = {
@@ -44,6 +54,11 @@ def parts(ontology):
             "burden_percent": [10.2, 2.5],
             "burden_low": [8.0, 0.1],
             "burden_high": [12.0, 9.0],
+            "burden_corrected_percent": [10.2, 2.5],
+            "burden_counted_percent": [11.0, 2.5],
+            "burden_called_percent": [10.0, 2.5],
+            "burden_em_percent": [12.5, 2.5],
+            "burden_estimator": ["corrected", "corrected"],
         }
     )
     return facts, burden
@@ -62,7 +77,12 @@ def test_columns_and_dtypes_are_the_contract(table, ontology, scale):
 
 def test_an_assessable_sample_keeps_its_numbers(table):
     row = table.iloc[0]
-    assert (row["assessability"], row["flags"]) == ("assessable", "")
+    assert row["assessability"] == "assessable"
+    # half of the interval is 2.0 points: 10.0 and 11.0 are within, 12.5 is not
+    assert row["flags"] == "estimators disagree by more than the interval: em 12.5 %"
+    assert (row["burden_name"], row["lod_percent"], row["detection"]) == ("NBS-1.0", 0.5, "detected")
+    assert (row["burden_estimator"], row["burden_em_percent"]) == ("corrected", 12.5)
+    assert (row["sort_gate"], row["suspension"]) == ("unsorted", "cell")
     assert (row["burden_percent"], row["burden_low"], row["burden_high"]) == (10.2, 8.0, 12.0)
     assert row["outside_denominator_percent"] == 2.0
     assert (row["fraction_NEUT"], row["fraction_MAL"]) == (0.1, 0.88)
@@ -76,8 +96,36 @@ def test_a_sample_that_is_not_assessable_has_no_burden(table):
     assert row["assessability"] == "not_assessable"
     assert "only 40 countable cells" in row["flags"]
     assert row[["burden_percent", "burden_low", "burden_high"]].isna().all()
+    assert row[[f"burden_{name}_percent" for name in ESTIMATORS]].isna().all()
+    assert row["detection"] == ""
     assert row["n_neutrophils"] == 1.0
     assert np.isnan(row["state_N_MAT"])
+
+
+def test_below_the_limit_of_detection_it_says_so(parts, ontology):
+    run = replace(RUN, limit_percent=11.0)
+    row = assemble_samples(["a", "b"], *parts, None, OOD, ontology=ontology, scale=None, run=run).iloc[0]
+    assert row["detection"] == "< LOD"
+    assert row["flags"].startswith("below the limit of detection of 11.0 %")
+    assert row["assessability"] == "assessable"
+
+
+def test_a_bundle_without_limit_says_nothing_of_detection(parts, ontology):
+    run = replace(RUN, limit_percent=float("nan"))
+    row = assemble_samples(["a", "b"], *parts, None, OOD, ontology=ontology, scale=None, run=run).iloc[0]
+    assert (row["detection"], np.isnan(row["lod_percent"])) == ("", True)
+
+
+def test_cd45_has_its_own_name(parts, ontology):
+    prepared = Preparation(("CD45+", "EPCAM+"), ("cell", "nucleus"))
+    table = assemble_samples(
+        ["a", "b"], *parts, None, OOD, ontology=ontology, scale=None, run=RUN, preparation=prepared
+    )
+    assert table["burden_name"].tolist() == ["NBS-1.0/CD45", "NBS-1.0"]
+    assert table["burden_denominator"].str.startswith("CD45+").tolist() == [True, False]
+    assert table["burden_percent"].isna().tolist() == [False, True]
+    assert "sorted by EPCAM+" in table["flags"].iloc[1]
+    assert "nuclei" in table["flags"].iloc[1]
 
 
 def test_stage_columns(table):

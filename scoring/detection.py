@@ -1,0 +1,68 @@
+"""The limit of detection: the burden of neutrophil-free samples, made of the other cells of held-out donors."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from schema.confusion import Confusion, DetectionLimit
+from schema.depths import N_DEPTHS
+from schema.labels import CellOntology
+from scoring.burden_types import BurdenTypes
+from scoring.correction import Correction
+
+Floats = npt.NDArray[np.float64]
+
+N_CELLS = 500
+"""Cells of a neutrophil-free sample: from here on a burden may be assessable."""
+MOST_SAMPLES = 2000
+"""Samples that are made, about."""
+LEAST_DONORS = 2
+"""Donors: each is read with the mistakes of the others undone."""
+_QUANTILE = 0.975
+
+
+def detection_limit(confusion: Confusion, ontology: CellOntology, seed: int = 0) -> DetectionLimit | None:
+    """Return the 97.5th percentile of the burden of neutrophil-free samples; None with fewer than two donors.
+
+    A sample is made of the cells of one donor that are no neutrophils, at one depth or at all of them, in the shares in
+    which the donor has them. What is said of its cells is drawn from what was said of the donor's; mistakes are undone
+    as the other donors make them.
+
+    Parameters
+    ----------
+    confusion
+        How cells of held-out donors were read.
+    ontology
+        Label tree.
+    seed
+        Seed of the draws.
+    """
+    donors = np.unique(confusion.donor)
+    if len(donors) < LEAST_DONORS:
+        return None
+    types, rng = BurdenTypes.of(ontology), np.random.default_rng(seed)
+    is_free = np.arange(types.n_types) != types.neutrophil
+    n_each = max(1, MOST_SAMPLES // (len(confusion.donor) * (N_DEPTHS + 1)))
+    found: list[float] = []
+    for donor in donors:
+        others = Correction(confusion.of_readings(confusion.donor != donor), types)
+        for reading in np.flatnonzero(confusion.donor == donor):
+            free = np.where(is_free, confusion.cells[reading], 0)[..., None] * confusion.said[reading]
+            said = free.sum(axis=1, dtype=np.float64)
+            for wanted in (*np.eye(N_DEPTHS), np.ones(N_DEPTHS)):
+                found += _burdens(said * wanted[:, None], others, types, n_each, rng)
+    if not found:
+        return None
+    limit = float(np.quantile(found, _QUANTILE, method="higher"))
+    return DetectionLimit(percent=limit, n_cells=N_CELLS, n_donors=len(donors), n_samples=len(found))
+
+
+def _burdens(said: Floats, correction: Correction, types: BurdenTypes, n: int, rng: np.random.Generator) -> list[float]:
+    """Return the burden, percent, of samples drawn from summed probabilities `[N_DEPTHS, n_types]`."""
+    total = float(said.sum())
+    if total <= 0:
+        return []
+    drawn = rng.multinomial(N_CELLS, said.ravel() / total, size=n).reshape(n, *said.shape)
+    shares = [types.share(correction.correct(sample.astype(np.float64)).cells) for sample in drawn]
+    return [100 * float(np.clip(share, 0, 1)) for share in shares if not np.isnan(share)]

@@ -41,12 +41,19 @@ def target_rows(results: Row) -> list[list[str]]:
 
 def agreement_table(results: Row, part: str) -> str:
     """Return concordance, slope, error and bias by band of every method."""
-    header = ["method", "concordance", "slope", "error, points", *(f"bias, {BAND_TEXT[name]}" for name in BAND_NAMES)]
+    header = [
+        "method",
+        "mixtures",
+        "concordance",
+        "slope",
+        "error, points",
+        *(f"bias, {BAND_TEXT[name]}" for name in BAND_NAMES),
+    ]
     rows = []
     for method, found in results["scores"][part]["agreement"].items():
         scores = [_interval(found[name]) for name in ("concordance", "slope", "error")]
         bias = [f"{found['bias'][name]:+.2f}" if name in found["bias"] else "-" for name in BAND_NAMES]
-        rows.append([method, *scores, *bias])
+        rows.append([method, str(found["n"]), *scores, *bias])
     return table(header, rows)
 
 

@@ -127,7 +127,7 @@ class Bench:
         predict(case, case.mixtures, output)
         table = table.merge(said_by_us(output), on="sample_id")
         shutil.rmtree(output)
-        if case.part == SIMULATED or case.seed == 0:  # minutes on real cells, and draws little
+        if case.part == SIMULATED or (self.sizes.peer_on_real and case.seed == 0):
             table = table.merge(self._celltypist(case), on="sample_id")
         case.mixtures.unlink()
         donor = table["donor_id"] if case.part == REAL else f"{case.seed}-" + table["donor_id"]

@@ -27,7 +27,8 @@ def detection_limit(confusion: Confusion, ontology: CellOntology, seed: int = 0)
 
     A sample is made of the cells of one donor that are no neutrophils, at one depth or at all of them, in the shares in
     which the donor has them. What is said of its cells is drawn from what was said of the donor's; mistakes are undone
-    as the other donors make them.
+    as the other donors make them. Never less than one cell of the sample: none that was mistaken among the few cells of
+    a few donors does not mean that none ever is.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def detection_limit(confusion: Confusion, ontology: CellOntology, seed: int = 0)
                 found += _burdens(said * wanted[:, None], others, types, n_each, rng)
     if not found:
         return None
-    limit = float(np.quantile(found, _QUANTILE, method="higher"))
+    limit = max(float(np.quantile(found, _QUANTILE, method="higher")), 100 / N_CELLS)
     return DetectionLimit(percent=limit, n_cells=N_CELLS, n_donors=len(donors), n_samples=len(found))
 
 

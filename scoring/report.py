@@ -27,6 +27,7 @@ from schema.predictions import (
 from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
+from scoring.companion_section import companion_rows
 from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
 from scoring.filters import filter_sentences, filters_by_type
@@ -83,6 +84,8 @@ class ReportContent:
         Least UMI of a barcode that is called, and whether the file holds all droplets.
     genes, stage_types
         genes.csv and stage_types.csv as tables; None or no rows where no call was explained, no stage said.
+    companions
+        companions.csv as a table; None leaves the section out.
     """
 
     title: str
@@ -107,6 +110,7 @@ class ReportContent:
     unfiltered: bool = False
     genes: pd.DataFrame | None = None
     stage_types: pd.DataFrame | None = None
+    companions: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -141,6 +145,7 @@ def render_report(content: ReportContent) -> str:
         sureness=sureness(content.rules, content.checks),
         stage_notes=_stage_notes(samples),
         stage_heads=head_rows(content.checks),
+        companions=[row | {"name": _shown_name(row["name"])} for row in companion_rows(content.companions, samples)],
         stage_drivers=_stage_drivers(content, samples),
         by_attention=content.stage_types is not None and (content.stage_types["kind"] == ATTENTION_SHARE).any(),
         limits={

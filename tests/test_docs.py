@@ -8,7 +8,14 @@ import pytest
 
 from predict import FILES
 from schema.batch import CellBatch
-from schema.predictions import CELL_COLUMNS, FILTER_COLUMNS, GENE_COLUMNS, SAMPLE_COLUMNS, STAGE_TYPE_COLUMNS
+from schema.predictions import (
+    CELL_COLUMNS,
+    COMPANION_COLUMNS,
+    FILTER_COLUMNS,
+    GENE_COLUMNS,
+    SAMPLE_COLUMNS,
+    STAGE_TYPE_COLUMNS,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,7 +24,7 @@ DATA = (ROOT / "docs/data.md").read_text()
 
 @pytest.mark.parametrize(
     "column",
-    [*CELL_COLUMNS, *SAMPLE_COLUMNS, *FILTER_COLUMNS, *GENE_COLUMNS, *STAGE_TYPE_COLUMNS],
+    [*CELL_COLUMNS, *SAMPLE_COLUMNS, *COMPANION_COLUMNS, *FILTER_COLUMNS, *GENE_COLUMNS, *STAGE_TYPE_COLUMNS],
     ids=lambda column: column.name,
 )
 def test_every_column_is_described_as_the_contract_states_it(column):

@@ -34,7 +34,7 @@ from datamodules.store import CellStore, open_store
 from model.attribution import integrated_gradients, log_probability
 from model.bundle import Bundle, load_bundle
 from model.inference import Predictor
-from model.kept_cells import KeptCells
+from model.kept_cells import KeptCells, raw_counts
 from schema.batch import CellBatch
 from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
@@ -43,7 +43,9 @@ from schema.outputs import claim_files, move_into_place
 from schema.predictions import (
     STAGE_OUTPUTS,
     cells_schema,
+    companion_columns,
     sample_columns,
+    write_companions,
     write_filters,
     write_genes,
     write_samples,
@@ -54,12 +56,14 @@ from schema.provenance import describe_program
 from schema.repeat import EarlierRun
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
+from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
 from scoring.drawn_cells import CellDraw
 from scoring.droplets import MIN_COUNTS, droplet_kinds, is_described, looks_unfiltered, low_counts
 from scoring.embedding import DrawnCells, embed
 from scoring.filters import FilterAccumulator, filter_sentences
 from scoring.gene_table import GeneSources, called_node, explain_calls
 from scoring.label_counts import LabelCounts
+from scoring.programmes import Pseudobulk, genes_of_programmes
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.stages import SUFFIXES, CellEvidence, Notes, OutputEvidence, StageEvidence, stage_cells, stage_types
@@ -74,6 +78,7 @@ FILES = (
     "annotated.h5ad",
     "cells.parquet",
     "samples.csv",
+    "companions.csv",
     "filters.csv",
     "genes.csv",
     "stage_types.csv",
@@ -241,6 +246,7 @@ class Run:
     def __init__(self, bundle: Bundle, store: CellStore, config: PredictConfig) -> None:
         self.bundle, self.store, self.config = bundle, store, config
         self.ontology = bundle.ontology
+        self.neutrophil = self.ontology.index_by_id[self.ontology.roles.neutrophil]
         if store.n_cells == 0:
             raise InputError("there must be cells to annotate", got="none", where=store.name, fix="Check the file.")
         if not bundle.is_calibrated:
@@ -258,6 +264,7 @@ class Run:
         self.labels = LabelCounts(n_samples, self.ontology)
         self.filters = FilterAccumulator(n_samples, self.ontology)
         self.reference = BurdenReference(bundle.confusion, bundle.training_prior.double().numpy())
+        self.pseudobulk = Pseudobulk(n_samples, bundle.vocabulary.n_genes)
         self.drawn = DrawnCells(config.burden.seed)
         self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
 
@@ -295,6 +302,8 @@ class Run:
             self.facts.update(sample, library_size, n_genes, probabilities, kind)
             self.labels.update(sample, calls, described)
             self.filters.update(sample, n_genes, calls.cell_type)
+            neutrophils = cells[calls.cell_type[cells] == self.neutrophil]
+            self.pseudobulk.update(sample[neutrophils], raw_counts(batch, neutrophils))
             self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
             self.explainer.update(start, batch, calls)
             table = self._cell_rows(start, library_size, n_genes, novelty, calls)
@@ -316,6 +325,8 @@ class Run:
             annotated.finish(self.uns())
         self.samples = self.sample_table()
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
+        self.companions = self.companion_table()
+        write_companions(self.companions, folder / "companions.csv", companion_columns(self.ontology))
         self.lost_by_filters = self.filters.table(self.sample_ids)
         write_filters(self.lost_by_filters, folder / "filters.csv")
         n_low = int(self.samples["n_low_counts"].sum())
@@ -354,6 +365,18 @@ class Run:
             ),
             preparation=self.preparation,
         )
+
+    def companion_table(self) -> pd.DataFrame:
+        """Return companions.csv, once all blocks have passed and the samples are known."""
+        present = self.coverage.match.present
+        genes = genes_of_programmes(self.bundle.vocabulary, self.coverage.species, present)
+        evidence = CompanionEvidence(
+            expected_cells=self.facts.facts().expected_cells,
+            n_called_neutrophils=self.pseudobulk.n_cells,
+            scores=self.pseudobulk.scores(genes, present),
+            learnt=learnt_nodes([*self.bundle.training_labels, *self.bundle.made_labels], self.ontology),
+        )
+        return assemble_companions(self.samples, evidence, self.ontology)
 
     def stage_evidence(self) -> StageEvidence | None:
         """Return what the bundle says of the stage of each sample, once all blocks have passed."""
@@ -498,6 +521,7 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             stage_types=run.stage_types,
             stage_cells=run.stage_cells,
             stage_support={name: asdict(of) for name, of in (run.bundle.stage_support or {}).items()},
+            companions=run.companions,
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(describe_run(run)),

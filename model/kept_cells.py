@@ -67,6 +67,16 @@ class KeptCells:
         return sparse.vstack([sparse.csr_matrix(part) for part in dense], format="csr")
 
 
+def raw_counts(batch: CellBatch, chosen: npt.NDArray[np.int64]) -> sparse.csr_matrix:
+    """Return raw counts of some cells of a batch, float32 `[n, n_genes]`, genes in the vocabulary's order."""
+    cells = take(batch, torch.from_numpy(chosen))
+    rows = torch.repeat_interleave(torch.arange(cells.n_cells), cells.indptr.diff())
+    column = cells.columns[cells.file[rows], cells.indices.long()]
+    known = column >= 0
+    entries = (cells.counts[known].numpy(), (rows[known].numpy(), column[known].numpy()))
+    return sparse.csr_matrix(entries, shape=(cells.n_cells, batch.n_genes))
+
+
 def take(batch: CellBatch, chosen: Tensor) -> CellBatch:
     """Return some cells of a batch, int64 `[n]` in any order, with exact counts, on the CPU, in memory of their own."""
     chosen = chosen.to(batch.indptr.device)

@@ -60,7 +60,9 @@ class Roles:
     """Nodes that mean something to training or to the burden score, by id; no class name is special beyond these.
 
     `doublet` is the node of all doublets, `other_doublet` that of pairs which are not a neutrophil and a malignant
-    cell. A tree without one of the optional roles, or written before there was one, does without what it is for.
+    cell. `endothelial_tip` lies below the endothelial cells it is a share of; `excluded_states` are neutrophil states
+    that say more of the quality of a cell than of what it does. A tree without one of the optional roles, or written
+    before there was one, does without what it is for.
     """
 
     neutrophil: str
@@ -73,6 +75,9 @@ class Roles:
     ambient: str | None = None
     doublet: str | None = None
     other_doublet: str | None = None
+    lymphoid: str | None = None
+    endothelial_tip: str | None = None
+    excluded_states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,46 @@ STAGE_CELL_COLUMNS = (
 """Columns of stage_cells.csv."""
 
 
+COMPANION_COLUMNS = (
+    Column("sample_id", "string", "-", "sample"),
+    Column("n_neutrophils", "float64", "cells", "expected neutrophils"),
+    Column("n_called_neutrophils", "int64", "cells", "cells called neutrophil: their counts make the pseudobulk"),
+    Column(
+        "pro_tumor_percent",
+        "float64",
+        "percent",
+        "neutrophils in states that lean towards the tumour, of all in a state",
+    ),
+    Column("pro_tumor_low", "float64", "percent", "lower end of its 95 % interval"),
+    Column("pro_tumor_high", "float64", "percent", "upper end of its 95 % interval"),
+    Column("weighted_burden_percent", "float64", "percent", "NBS-1.0w: burden times pro-tumour share"),
+    Column("polarity", "float64", "-", "mean score of pro-tumour minus that of anti-tumour programmes, -1 to 1"),
+    Column("neutrophil_lymphocyte_ratio", "float64", "ratio", "neutrophils per lymphocyte in the tissue"),
+    Column("neutrophil_lymphocyte_low", "float64", "ratio", "lower end of its 95 % interval"),
+    Column("neutrophil_lymphocyte_high", "float64", "ratio", "upper end of its 95 % interval"),
+    Column("n_doublets", "float64", "droplets", "expected droplets of two cells of different type"),
+    Column("n_neutrophil_malignant", "float64", "droplets", "those of a neutrophil and a malignant cell"),
+    Column("n_neutrophil_malignant_by_chance", "float64", "droplets", "those that chance would make, from the others"),
+    Column("doublet_log2_ratio", "float64", "log2", "found over by chance; of an unsorted run a baseline, no contact"),
+    Column("doublet_log2_low", "float64", "log2", "lower end of its 95 % interval"),
+    Column("doublet_log2_high", "float64", "log2", "upper end of its 95 % interval"),
+    Column("endothelial_percent", "float64", "percent", "endothelial cells per 100 cells of the denominator"),
+    Column("tip_percent", "float64", "percent", "tip cells per 100 endothelial cells of blood vessels"),
+    Column("tip_low", "float64", "percent", "lower end of its 95 % interval"),
+    Column("tip_high", "float64", "percent", "upper end of its 95 % interval"),
+    Column("niche_index", "float64", "-", "geometric mean of (endothelial x tip share) and angiogenic score, 0 to 1"),
+    Column("score_angiogenic", "float64", "mean rank, 0-1", "angiogenic programme in neutrophils; 0.5 = as any gene"),
+    Column("score_matrix_remodelling", "float64", "mean rank, 0-1", "matrix remodelling in neutrophils"),
+    Column("score_immunosuppressive", "float64", "mean rank, 0-1", "immunosuppression in neutrophils"),
+    Column("score_tumor_associated", "float64", "mean rank, 0-1", "genes of tumour-associated neutrophils"),
+    Column("score_cytotoxic", "float64", "mean rank, 0-1", "cytotoxicity in neutrophils"),
+    Column("score_interferon", "float64", "mean rank, 0-1", "interferon response in neutrophils"),
+    Column("score_antigen_presenting", "float64", "mean rank, 0-1", "antigen presentation in neutrophils"),
+    Column("companion_notes", "string", "-", "why something is blank, separated by '; '"),
+)
+"""Columns of companions.csv before those that depend on the bundle (see `companion_columns`)."""
+
+
 def stage_columns(scale: StageScale) -> tuple[Column, ...]:
     """Return one column per threshold of a scale: P(stage >= level), for every level but the lowest."""
     return tuple(
@@ -186,6 +226,16 @@ def state_columns(ontology: CellOntology) -> tuple[Column, ...]:
     )
 
 
+def companion_columns(ontology: CellOntology) -> tuple[Column, ...]:
+    """Return all columns of companions.csv for a bundle, in order: at the end each state's share with its interval."""
+    states = [
+        Column(f"{column.name}{end}", column.dtype, column.unit, f"{words}{column.meaning}")
+        for column in state_columns(ontology)
+        for end, words in (("", ""), ("_low", "lower end of the 95 % interval: "), ("_high", "upper end: "))
+    ]
+    return (*COMPANION_COLUMNS, *states)
+
+
 def sample_columns(ontology: CellOntology, scale: StageScale | None) -> tuple[Column, ...]:
     """Return all columns of samples.csv for a bundle, in order."""
     stages = stage_columns(scale) if scale is not None else ()
@@ -216,6 +266,11 @@ def check_columns(frame: pd.DataFrame, columns: tuple[Column, ...]) -> None:
 
 def write_samples(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:
     """Write samples.csv: UTF-8, six significant digits, blanks for what is not known."""
+    _write(frame, path, columns)
+
+
+def write_companions(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:
+    """Write companions.csv: UTF-8, six significant digits, blanks for what is not known."""
     _write(frame, path, columns)
 
 

@@ -25,6 +25,12 @@ _TYPES = (
 )
 """After Tol's "muted" and Okabe and Ito's sets; neighbors in a bar differ in lightness."""
 
+_GROUPS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#332288", "#882255", "#117733", "#999933", "#661100", "#556655"),
+)
+"""Okabe and Ito's set first, then Tol's."""
+
 _PRO_TUMOR = ("#d55e00", "#8c2d04", "#e69f00", "#662506")
 _OTHER_STATES = ("#08306b", "#6baed6", "#2171b5", "#c6dbef", "#4292c6", "#9ecae1", "#54278f", "#9e9ac8", "#807dba")
 
@@ -32,6 +38,14 @@ _OTHER_STATES = ("#08306b", "#6baed6", "#2171b5", "#c6dbef", "#4292c6", "#9ecae1
 def stage_colors(scale: StageScale) -> list[str]:
     """Return one color per level, lowest first, along viridis without its palest end."""
     return [to_hex(colormaps["viridis"](x)) for x in np.linspace(0.82, 0.0, len(scale.levels))]
+
+
+def group_colors(groups: Sequence[str], scale: StageScale | None) -> list[str]:
+    """Return one color per group: those of the stages where they are, else of a set of twelve."""
+    if scale is not None:
+        of_stage = dict(zip([level.name for level in scale.levels], stage_colors(scale), strict=True))
+        return [of_stage.get(group, MUTED) for group in groups]
+    return [_GROUPS[place % len(_GROUPS)] for place in range(len(groups))]
 
 
 def choose_types(ontology: CellOntology, fractions: npt.NDArray[np.float64]) -> dict[int, str]:

@@ -27,6 +27,7 @@ from schema.predictions import (
 from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
+from scoring.companion_section import companion_rows
 from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
 from scoring.filters import filter_sentences, filters_by_type
@@ -85,6 +86,8 @@ class ReportContent:
         said.
     stage_support
         Of the bundle, by output: what speaks for and against its stage.
+    companions
+        companions.csv as a table; None leaves the section out.
     """
 
     title: str
@@ -111,6 +114,7 @@ class ReportContent:
     stage_types: pd.DataFrame | None = None
     stage_cells: pd.DataFrame | None = None
     stage_support: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    companions: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -146,6 +150,7 @@ def render_report(content: ReportContent) -> str:
         stage_notes=[(output, note, list(map(_shown_name, names))) for output, note, names in note_rows(samples)],
         stage_heads=head_rows(content.checks),
         stage_verdicts=verdict_sentences(content.stage_support),
+        companions=[row | {"name": _shown_name(row["name"])} for row in companion_rows(content.companions, samples)],
         stage_drivers=_stage_drivers(content, samples),
         stage_drivers_cut=MOST_SAMPLES if len(samples) > MOST_SAMPLES else 0,
         limits={

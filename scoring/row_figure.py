@@ -53,7 +53,7 @@ def new_row_figure(
     labels = [short_name(name) for name in names]
     left = 0.25 + _CHARACTER * max([6, *map(display_width, labels)])
     row = 0.32 if len(labels) <= 12 else 0.25 if len(labels) <= 30 else 0.2
-    n_columns = _legend_columns([str(entry.get_label()) for entry in legend])
+    n_columns = legend_columns([str(entry.get_label()) for entry in legend])
     legend_height = 0.18 * -(-len(legend) // n_columns) + 0.15
     top = legend_height + (0.4 if len(labels) > _TALL else 0.05)
     height = top + row * len(labels) + 0.5
@@ -80,7 +80,7 @@ def new_row_figure(
     return figure, axes
 
 
-def _legend_columns(labels: Sequence[str]) -> int:
+def legend_columns(labels: Sequence[str]) -> int:
     """Return the most columns, filled one after another, that fit the width of the figure."""
     for n_columns in range(min(6, len(labels)), 1, -1):
         widths = np.array_split([display_width(label) for label in labels], n_columns)  # as matplotlib fills them

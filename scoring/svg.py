@@ -8,6 +8,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import matplotlib.style
@@ -74,6 +75,15 @@ def figure_svg(figure: Figure, *, name: str, description: str) -> str:
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", _XLINK)
     return ET.tostring(root, encoding="unicode")
+
+
+def save_picture(figure: Figure, folder: Path, name: str) -> list[str]:
+    """Write a figure that was drawn inside `drawing()` as PNG and as SVG; return the names of the files."""
+    names = [f"{name}.png", f"{name}.svg"]
+    with drawing():
+        figure.savefig(folder / names[0], format="png", dpi=150)
+        figure.savefig(folder / names[1], format="svg", metadata={"Date": None})
+    return names
 
 
 def _prefix_ids(element: ET.Element, name: str) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.kept_cells import KeptCells, join, take
+from model.kept_cells import KeptCells, join, raw_counts, take
 from model.preprocess import to_dense
 
 COUNTS = np.array([[254, 255, 0], [0, 300, 1], [0, 0, 0], [7, 0, 70_000]], dtype=np.float32)
@@ -20,6 +20,14 @@ def test_cells_are_taken_with_exact_counts_in_any_order(make_batch, chosen, exac
     found = take(make_batch(COUNTS, exact=exact), torch.tensor(chosen, dtype=torch.int64))
     assert found.counts.tolist() == [value for row in COUNTS[chosen].tolist() for value in row if value]
     same_cells(found, make_batch(COUNTS[chosen].reshape(-1, 3), row=chosen, exact=True))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_raw_counts_stand_in_the_vocabularys_order(make_batch, exact):
+    batch = make_batch(COUNTS, columns=[[2, -1, 0]], exact=exact)
+    found = raw_counts(batch, np.array([3, 0]))
+    assert found.toarray()[:, [0, 2]].tolist() == [[70_000, 7], [0, 254]]
+    assert raw_counts(batch, np.array([], dtype=np.int64)).shape == (0, batch.n_genes)
 
 
 def test_taken_cells_have_memory_of_their_own(make_batch):

@@ -33,11 +33,14 @@ SHOWN_PARTS = (DONORS, STUDY, FOLDS, STUDIES, HUMAN)
 def part_table(results: Row, part: str) -> str:
     """Return the scores of all methods in a part; why a method was not run."""
     header = ["method", "runs", "types, strict", "types, ontology-aware", "neutrophil states", "ECE"]
+    missing = {row["method"]: row["why"] for row in results["not_run"] if row["part"] == part}
     rows = []
     for row in (r for r in results["rows"] if r["part"] == part):
         scores = [_interval(row[name]) for name in ("strict", "ontology_aware", "states")]
-        rows.append([_name(row["method"]), str(row["n_runs"]), *scores, _range(row["calibration_error"])])
-    return table(header, rows + _not_run(results, part, len(header)))
+        n_runs = f"{row['n_runs']}, not all" if missing.pop(row["method"], "") else str(row["n_runs"])
+        rows.append([_name(row["method"]), n_runs, *scores, _range(row["calibration_error"])])
+    rows += [[_name(method), f"not run: {why}", *["-"] * (len(header) - 2)] for method, why in missing.items()]
+    return table(header, rows)
 
 
 def library_table(results: Row, part: str) -> str:
@@ -156,11 +159,6 @@ def _interval(found: Row | None) -> str:
 
 def _range(found: Row) -> str:
     return f"{number(found['value'])} ({number(found['low'])}-{number(found['high'])})"
-
-
-def _not_run(results: Row, part: str, width: int) -> list[list[str]]:
-    missing = [row for row in results["not_run"] if row["part"] == part]
-    return [[_name(row["method"]), f"not (all) run: {row['why']}", *["-"] * (width - 2)] for row in missing]
 
 
 def _why_not(results: Row, part: str) -> str:

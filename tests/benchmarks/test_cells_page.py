@@ -145,7 +145,13 @@ def test_the_page_fills_every_place(content):
 def test_tables_say_what_was_not_run(content):
     text = part_table(content, DONORS)
     assert "| ours | 1 | 1.000 (1.00-1.00) | 1.000 (1.00-1.00) | 1.000 (1.00-1.00) | 0.250 (0.250-0.250) |" in text
-    assert "| scANVI | not (all) run: not yet |" in text
+    assert "| scANVI | not run: not yet |" in text
+
+
+def test_a_method_that_ran_in_part_stands_in_one_row(content):
+    lacking = [{"part": DONORS, "method": "network", "why": "not yet"}]
+    text = part_table(content | {"not_run": lacking}, DONORS)
+    assert [line.split("|")[2].strip() for line in text.splitlines() if "| ours" in line] == ["1, not all"]
 
 
 def test_strangers_are_told_apart(content):

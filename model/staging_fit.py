@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
@@ -28,6 +29,7 @@ MOST_SAMPLES = 1_000
 PROBE = "probe"
 """In place of an output, in the rows of probes."""
 
+Doubles = npt.NDArray[np.float64]
 Batches = Callable[[int | None], Iterable[CellBatch]]
 
 
@@ -92,33 +94,50 @@ def learn_stage(
     inputs = {name: StageInputs(features.blocks(sums, name), look.bag.where(kept)) for name, kept in seen.items()}
     contests = {output: compete(inputs[output], task) for output in STAGE_OUTPUTS}
     probes = probe(sums, task)
-    shape = StagingShape(
-        heads=tuple(contests[output].chosen for output in STAGE_OUTPUTS),
-        n_folds=len(contests[STAGE_OUTPUTS[0]].fit.models),
-        seen=(low, high),
-        sizes=tuple((part.blocks.composition.shape[1], part.blocks.looks.shape[1]) for part in inputs.values()),
-    )
-    widths = {"n_hidden": features.centre.shape[1], "n_latent": look.bag.latent.shape[1]}
-    staging = Staging(ontology, shape, **widths, n_levels=n_levels)
-    staging.features.load_state_dict(features.state_dict())
+    rows = [row for output, contest in contests.items() for row in rows_of(output, contest.scores, contest.chosen)]
+    staging = _assemble(features, inputs, contests, ontology, lowest=low, n_levels=n_levels)
     for output, contest in contests.items():
         _fill(staging, output, contest, task.level)
-    rows = [row for output, contest in contests.items() for row in rows_of(output, contest.scores, contest.chosen)]
     return FittedStaging(
         staging=staging.eval(),
         rows=rows + rows_of(PROBE, {name: scores_of(task.level, said) for name, said in probes.items()}),
-        support={
-            output: judge(
-                level=task.level.numpy(),
-                donor=task.donor,
-                study=task.study,
-                at_least=at_least(contest.fit.logits),
-                probes=probes,
-                n_heads=len(HEADS),
-                seed=seed,
-            )
-            for output, contest in contests.items()
-        },
+        support={output: _judged(contest, probes, task) for output, contest in contests.items()},
+    )
+
+
+def _assemble(
+    features: StageFeatures,
+    inputs: Mapping[str, StageInputs],
+    contests: Mapping[str, Contest],
+    ontology: CellOntology,
+    *,
+    lowest: int,
+    n_levels: int,
+) -> Staging:
+    """Return new heads of the kinds that won, with the features that they read."""
+    fits = [contests[output].fit for output in STAGE_OUTPUTS]
+    parts = [inputs[output] for output in STAGE_OUTPUTS]
+    shape = StagingShape(
+        heads=tuple(contests[output].chosen for output in STAGE_OUTPUTS),
+        n_folds=len(fits[0].models),
+        seen=(lowest, lowest + fits[0].logits.shape[1]),
+        sizes=tuple((part.blocks.composition.shape[1], part.blocks.looks.shape[1]) for part in parts),
+    )
+    widths = {"n_hidden": features.centre.shape[1], "n_latent": parts[0].bag.latent.shape[1]}
+    staging = Staging(ontology, shape, **widths, n_levels=n_levels)
+    staging.features.load_state_dict(features.state_dict())
+    return staging
+
+
+def _judged(contest: Contest, probes: Mapping[str, Doubles], task: StageTask) -> StageSupport:
+    return judge(
+        level=task.level.numpy(),
+        donor=task.donor,
+        study=task.study,
+        at_least=at_least(contest.fit.logits),
+        probes=probes,
+        n_heads=len(HEADS),
+        seed=task.seed,
     )
 
 

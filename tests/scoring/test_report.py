@@ -259,7 +259,7 @@ def test_what_speaks_for_the_stage_is_shown_by_sample(make_content):
     (row,) = [" ".join(row.split()) for row in page.rows if "AACT-1" in row]
     assert row == "aall macrophage +0.50 (25.0 %) – AACT-1, macrophage: +0.12 (mean +0.01)"
     text = " ".join(page.texts)
-    assert "over all types they add up to the score of the stage" in text
+    assert "over all types they add up to the score of the stage. Of a cell" in text
     assert "share of attention" not in text
 
 
@@ -269,6 +269,7 @@ def test_attention_is_not_called_the_score(make_content):
     assert "macrophage 50.0 % (25.0 %)" in text
     assert "AACT-1, macrophage: 12.5 % (mean 1.0 %)" in text
     assert "not for which stage that speaks" in text
+    assert "add up to the score of the stage, but for heads with attention" in text
 
 
 def test_hostile_names_of_cells_are_text(make_content):

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 
-ColumnKind = Literal["sample", "donor", "cell_type", "stage", "strain", "study"]
+ColumnKind = Literal["sample", "donor", "cell_type", "stage", "strain", "study", "group"]
 
 USUAL_COLUMNS: dict[ColumnKind, tuple[str, ...]] = {
     "sample": ("sample_id", "sample", "donor_id", "donor"),
@@ -22,6 +22,7 @@ USUAL_COLUMNS: dict[ColumnKind, tuple[str, ...]] = {
     "stage": ("tumor_stage", "stage"),
     "strain": ("strain", "mouse_strain", "genetic_background"),
     "study": ("study_id", "study"),
+    "group": (),
 }
 """Column names tried for "auto", in order; case does not matter. Files of the CELLxGENE schema have donors only."""
 

@@ -99,8 +99,8 @@ def sample_table(
     for index, store in enumerate(stores):
         sample = sample_of_cells(store, columns.sample)
         frame = pd.DataFrame({"sample_id": sample.categories.astype(str), "file": index})
-        frame["donor_id"] = _of_sample(store, sample, columns.donor, "donor", default=frame["sample_id"])
-        frame["study"] = _of_sample(
+        frame["donor_id"] = value_of_samples(store, sample, columns.donor, "donor", default=frame["sample_id"])
+        frame["study"] = value_of_samples(
             store, sample, columns.study, "study", default=pd.Series(Path(store.name).stem, frame.index)
         )
         frame["tumor_stage"] = _stage_codes(store, sample, columns, scale, None if species is None else species[index])
@@ -122,8 +122,8 @@ def _stage_codes(
     if scale is None:
         return np.full(n_samples, UNLABELLED, dtype=np.int64)
     blank = pd.Series([""] * n_samples)
-    values = _of_sample(store, sample, columns.tumor_stage, "stage", default=blank)
-    strains = _of_sample(store, sample, columns.strain, "strain", default=blank) if scale.takes_ages else blank
+    values = value_of_samples(store, sample, columns.tumor_stage, "stage", default=blank)
+    strains = value_of_samples(store, sample, columns.strain, "strain", default=blank) if scale.takes_ages else blank
     codes = [
         scale.code(value, f"{store.name}, obs (stage)", strain=strain, species=species)
         for value, strain in zip(values, strains, strict=True)
@@ -133,10 +133,25 @@ def _stage_codes(
     return np.array(codes, dtype=np.int64)
 
 
-def _of_sample(
+def value_of_samples(
     store: CellStore, sample: pd.Categorical, wanted: str, kind: ColumnKind, default: pd.Series
 ) -> pd.Series:
-    """Return the one value each sample has in a column; the default where there is no such column."""
+    """Return the one value each sample has in a column of obs, as text, "" where it has none.
+
+    Parameters
+    ----------
+    store, sample
+        The file, and the sample of each of its cells.
+    wanted, kind
+        As in `pick_column`.
+    default
+        What is returned where there is no such column.
+
+    Raises
+    ------
+    InputError
+        If a sample has several values, or a named column is not there.
+    """
     column = pick_column(store, wanted, kind)
     if column is None:
         return default.astype(str)

@@ -28,11 +28,14 @@ from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
 from scoring.companion_section import companion_rows
+from scoring.comparison import Grouped
+from scoring.comparison_text import comparison_rows
 from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
 from scoring.filters import filter_sentences, filters_by_type
 from scoring.gene_figure import gene_figures
 from scoring.headline import burden_headline, stage_headline
+from scoring.pictures import inline_pictures
 from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
 from scoring.stage_section import driver_rows, head_rows
@@ -86,6 +89,10 @@ class ReportContent:
         genes.csv and stage_types.csv as tables; None or no rows where no call was explained, no stage said.
     companions
         companions.csv as a table; None leaves the section out.
+    grouped, grouped_by
+        Samples by group, and by what, as words; None leaves the pictures of groups out.
+    comparison
+        comparison.csv as a table; None where nothing was compared.
     """
 
     title: str
@@ -111,6 +118,9 @@ class ReportContent:
     genes: pd.DataFrame | None = None
     stage_types: pd.DataFrame | None = None
     companions: pd.DataFrame | None = None
+    grouped: Grouped | None = None
+    grouped_by: str = ""
+    comparison: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -143,6 +153,7 @@ def render_report(content: ReportContent) -> str:
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
         sureness=sureness(content.rules, content.checks),
+        comparison=comparison_rows(content.comparison, content.ontology) if content.comparison is not None else [],
         stage_notes=_stage_notes(samples),
         stage_heads=head_rows(content.checks),
         companions=[row | {"name": _shown_name(row["name"])} for row in companion_rows(content.companions, samples)],
@@ -189,6 +200,8 @@ def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataF
         figures["reliability"] = reliability_figure(content.checks["reliability"])
     if state_columns(ontology):
         figures["states"] = state_figure(samples, ontology)
+    if content.grouped is not None:
+        figures |= inline_pictures(content.grouped, ontology)
     return figures | gene_figures(content.genes, content.samples, ontology)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from predict import FILES
 from schema.batch import CellBatch
+from schema.comparisons import COMPARISON_COLUMNS
 from schema.predictions import (
     CELL_COLUMNS,
     COMPANION_COLUMNS,
@@ -24,7 +25,15 @@ DATA = (ROOT / "docs/data.md").read_text()
 
 @pytest.mark.parametrize(
     "column",
-    [*CELL_COLUMNS, *SAMPLE_COLUMNS, *COMPANION_COLUMNS, *FILTER_COLUMNS, *GENE_COLUMNS, *STAGE_TYPE_COLUMNS],
+    [
+        *COMPARISON_COLUMNS,
+        *CELL_COLUMNS,
+        *SAMPLE_COLUMNS,
+        *COMPANION_COLUMNS,
+        *FILTER_COLUMNS,
+        *GENE_COLUMNS,
+        *STAGE_TYPE_COLUMNS,
+    ],
     ids=lambda column: column.name,
 )
 def test_every_column_is_described_as_the_contract_states_it(column):

@@ -28,7 +28,7 @@ from datamodules.obs_columns import ObsValues, joined
 from datamodules.order import SequentialPlan
 from datamodules.preparation import PreparationConfig, preparation_of
 from datamodules.read import read_batches
-from datamodules.samples import sample_of_cells
+from datamodules.samples import sample_of_cells, value_of_samples
 from datamodules.sources import SourceFile
 from datamodules.store import CellStore, open_store
 from model.attribution import integrated_gradients, log_probability
@@ -38,6 +38,7 @@ from model.kept_cells import KeptCells, raw_counts
 from schema.batch import CellBatch
 from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
+from schema.comparisons import COMPARISON, PICTURES, write_comparison
 from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, move_into_place
 from schema.predictions import (
@@ -57,11 +58,13 @@ from schema.repeat import EarlierRun
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
 from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
+from scoring.comparison import Grouped, check_groups, compare_samples, masking_warning, no_comparison, with_samples
 from scoring.drawn_cells import CellDraw
 from scoring.droplets import MIN_COUNTS, droplet_kinds, is_described, looks_unfiltered, low_counts
 from scoring.embedding import DrawnCells, embed
 from scoring.filters import FilterAccumulator, filter_sentences
 from scoring.gene_table import GeneSources, called_node, explain_calls
+from scoring.grouping import PREDICTED_STAGE, GroupingConfig, group_by_stage, group_samples
 from scoring.label_counts import LabelCounts
 from scoring.programmes import Pseudobulk, genes_of_programmes
 from scoring.sample_facts import SampleFactsAccumulator
@@ -86,7 +89,7 @@ FILES = (
     "report.html",
     "run.json",
 )
-"""What a prediction writes; run.json last."""
+"""What a prediction writes, beside pictures and a comparison where they are wanted; run.json last."""
 
 REPORT = "report.html"
 """The file that can be left out."""
@@ -123,6 +126,20 @@ class ExplainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """Whether the samples of the file are held against each other; `python -m scoring.compare` does it afterwards."""
+
+    by: str | None = None
+    """Column of obs that groups the samples (arm, time point, stage), one value for each; None compares nothing."""
+    donor: str = "auto"
+    """Column of obs that names the donor, the unit of the tests; auto tries donor_id, donor."""
+    study: str = "auto"
+    """Column of obs that names the study, within which is compared; auto tries study_id, study."""
+    scale: str = "auto"
+    """Stage scale of the groups, for a trend; auto finds it where the column is named after stages, none = no order."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictConfig:
     """Annotate a file of raw counts with a bundle: cell types, tumour stage and neutrophil burden, and a report."""
 
@@ -152,10 +169,12 @@ class PredictConfig:
     """The burden and its interval."""
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     """Which genes drove the calls."""
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    """By what samples are compared."""
     repeat: Path | None = None
     """run.json of an earlier run: its options are taken, and input and bundle must be the same as then."""
     report: bool = True
-    """Whether to draw report.html; off, only tables and the annotated file are written, sooner."""
+    """Whether to draw report.html and pictures; off, only tables and the annotated file are written, sooner."""
     overwrite: bool = False
     """Whether results of an earlier run, in the folder or in the input, are replaced."""
 
@@ -180,7 +199,7 @@ def predict(config: PredictConfig) -> list[Path]:
     """
     earlier = EarlierRun.read(config.repeat) if config.repeat else None
     config = repeated(config, earlier) if earlier else config
-    names = tuple(name for name in FILES if config.report or name != REPORT)
+    names = files_of(config)
     claim_files(config.output, names, overwrite=config.overwrite)
     bundle = load_bundle(config.bundle)
     with collected_warnings() as warned, open_store(config.input, layer=config.layer) as store:
@@ -194,7 +213,14 @@ def predict(config: PredictConfig) -> list[Path]:
             if config.report:
                 write_report(run, draft, warned.lines())
             write_run(run, draft, warned.lines())
-            return move_into_place(draft, config.output, names)
+            drawn = [name for name in names if name not in PICTURES or (draft / name).exists()]
+            return move_into_place(draft, config.output, drawn)
+
+
+def files_of(config: PredictConfig) -> tuple[str, ...]:
+    """Return the names of the files that a prediction writes, run.json last."""
+    more = (*(PICTURES if config.report else ()), *((COMPARISON,) if config.compare.by else ()))
+    return (*(name for name in FILES[:-1] if config.report or name != REPORT), *more, FILES[-1])
 
 
 def repeated(config: PredictConfig, earlier: EarlierRun) -> PredictConfig:
@@ -256,6 +282,7 @@ class Run:
         self.sample_ids = [str(name) for name in sample.categories]
         self.sample = narrow(np.asarray(sample.codes))
         n_samples = len(self.sample_ids)
+        self.groups = self._groups(sample)
         self.unfiltered = self._is_unfiltered()
         self.predictor = Predictor(bundle, device=config.device, n_samples=n_samples)
         self.preparation = preparation_of(store, sample, config.preparation)
@@ -266,7 +293,25 @@ class Run:
         self.reference = BurdenReference(bundle.confusion, bundle.training_prior.double().numpy())
         self.pseudobulk = Pseudobulk(n_samples, bundle.vocabulary.n_genes)
         self.drawn = DrawnCells(config.burden.seed)
+        self.comparison: pd.DataFrame | None = None
         self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
+
+    def _groups(self, sample: pd.Categorical) -> Grouped | None:
+        """Return the samples by what they are compared by, before anything is computed of them; None = by nothing."""
+        config = self.config.compare
+        if config.by is None:
+            return None
+        blank = pd.Series("", range(len(self.sample_ids)))
+        about = pd.DataFrame({"sample_id": self.sample_ids})
+        about["donor"] = value_of_samples(self.store, sample, config.donor, "donor", default=blank)
+        about["study"] = value_of_samples(self.store, sample, config.study, "study", default=blank)
+        about[config.by] = value_of_samples(self.store, sample, config.by, "group", default=blank)
+        options = GroupingConfig(by=config.by, donor="donor", study="study", scale=config.scale)
+        grouped = group_samples(about, options)
+        check_groups(grouped)
+        if warning := masking_warning(grouped.groups):
+            logger.warning("%s", warning)
+        return grouped
 
     def _is_unfiltered(self) -> bool:
         """Return whether the file holds all droplets, and say so."""
@@ -327,6 +372,10 @@ class Run:
         write_samples(self.samples, folder / "samples.csv", sample_columns(self.ontology, self.bundle.scale))
         self.companions = self.companion_table()
         write_companions(self.companions, folder / "companions.csv", companion_columns(self.ontology))
+        if self.groups is not None:
+            self.groups = with_samples(self.groups, self.samples)
+            self.comparison = self.comparison_table(self.groups)
+            write_comparison(self.comparison, folder / COMPARISON)
         self.lost_by_filters = self.filters.table(self.sample_ids)
         write_filters(self.lost_by_filters, folder / "filters.csv")
         n_low = int(self.samples["n_low_counts"].sum())
@@ -377,6 +426,14 @@ class Run:
             learnt=learnt_nodes([*self.bundle.training_labels, *self.bundle.made_labels], self.ontology),
         )
         return assemble_companions(self.samples, evidence, self.ontology)
+
+    def comparison_table(self, groups: Grouped) -> pd.DataFrame:
+        """Return comparison.csv; without rows, and with a warning, where what is assessable cannot be compared."""
+        try:
+            return compare_samples(groups, self.ontology, seed=self.config.burden.seed)
+        except InputError as error:
+            logger.warning("The samples were not compared: %s", error)
+            return no_comparison()
 
     def stage_evidence(self) -> StageEvidence | None:
         """Return what the bundle says of the stage of each sample, once all blocks have passed."""
@@ -498,10 +555,13 @@ class Explainer:
 
 
 def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
-    """Write report.html."""
-    from scoring.report import ReportContent, render_report  # takes seconds to import: only where a report is drawn
+    """Write report.html and the pictures."""
+    from scoring.pictures import draw_pictures  # drawing takes seconds to import: only where a report is drawn
+    from scoring.report import ReportContent, render_report
 
     simulated = "simulated" in run.store.obs_columns
+    grouped = run.groups or group_by_stage(run.samples, run.bundle.scale)
+    draw_pictures(grouped, run.ontology, folder)
     report = render_report(
         ReportContent(
             title=run.store.name,
@@ -522,6 +582,9 @@ def write_report(run: Run, folder: Path, warnings: list[str]) -> None:
             stage_cells=run.stage_cells,
             stage_support={name: asdict(of) for name, of in (run.bundle.stage_support or {}).items()},
             companions=run.companions,
+            grouped=grouped,
+            grouped_by=run.config.compare.by or PREDICTED_STAGE,
+            comparison=run.comparison,
             coverage=run.coverage.words,
             warnings=warnings,
             provenance=flat_options(describe_run(run)),

@@ -25,6 +25,7 @@ from datamodules.splits import SplitConfig
 from model.augment import AugmentationConfig
 from model.bundle import Bundle, load_bundle, save_bundle
 from model.calibrate import CalibrationConfig, calibrate
+from model.inference import Predictor
 from model.made_labels import implied_labels, made_labels, wanted_droplets
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
@@ -38,7 +39,12 @@ from schema.labels import UNLABELLED
 from schema.outputs import claim_empty
 from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS
 from schema.provenance import describe_program
+from scoring.burden import BurdenReference
+from scoring.comparison import Grouped
 from scoring.detection import detection_limit
+from scoring.droplets import MIN_COUNTS, low_counts
+from scoring.grouping import group_by_stage
+from scoring.validation import SampleTable
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +60,15 @@ VALIDATED, REFIT = "validated", "refit"
 
 STAGE_METRIC = {ALL_CELLS: "tumor_stage", WITHOUT_NEUTROPHILS: "tumor_stage_without_neutrophils"}
 """What metrics of the stage are named after, by output."""
+
+VALIDATION = "validation"
+"""In the run folder: burden of the validation samples, as a table and in pictures."""
+
+TRACKED = (
+    *("n_cells", "n_denominator", "n_neutrophils", "burden_percent", "burden_low", "burden_high"),
+    *("burden_denominator", "assessability", "flags"),
+)
+"""Columns of samples.csv that are tracked."""
 
 _MAY_CHANGE = (
     *("output", "resume", "tracking.", "data.threads"),
@@ -158,6 +173,8 @@ def train(config: TrainConfig) -> Path:
         if is_first:
             bundle = calibrated_bundle(module.network.eval(), cells, config)
             save_bundle(bundle, config.output / (VALIDATED if refits else "bundle"))
+            if any(cells.dataset.n_rows("val")):
+                track_burden(validation_burden(bundle, cells, config.seed), bundle, config)
     if refits:
         logger.info("training anew on all donors, those of the validation among them")
         everyone = cells.joined()
@@ -469,6 +486,48 @@ def with_stage(bundle: Bundle, cells: CellDataModule, seed: int) -> Bundle:
         checks={**bundle.checks, "stage": fitted.rows},
         metrics={**bundle.metrics, **metrics},
     )
+
+
+def validation_burden(bundle: Bundle, cells: CellDataModule, seed: int) -> Grouped:
+    """Return the burden of the validation samples, by their stage where it is known.
+
+    The network has not seen these donors. The intervals draw error rates of the same donors, so they say how burden
+    varies with cells and donors, not how well it would be covered elsewhere.
+    """
+    dataset = cells.dataset
+    predictor = Predictor(bundle, device="auto", n_samples=len(dataset.samples))
+    sums = SampleTable(len(dataset.samples), bundle.ontology, bundle.rules, bundle.call_prior, seed=seed)
+    for batch in cells.batches("val"):
+        library_size = batch.library_size.cpu().numpy()
+        found = predictor.predict(batch, left_out=low_counts(library_size, MIN_COUNTS))
+        n_genes = batch.indptr.diff().cpu().numpy().astype(np.int32)
+        sums.update(batch.sample.cpu().numpy(), library_size, n_genes, found.probabilities, found.novelty)
+    reference = BurdenReference(bundle.confusion, bundle.training_prior.double().numpy())
+    names = [str(name) for name in dataset.samples["sample_id"]]
+    table = sums.table(names, reference, knows_neutrophils=bundle.knows_neutrophils)
+    codes, levels = dataset.samples["tumor_stage"], bundle.scale.levels if bundle.scale is not None else ()
+    stage = ["" if code == UNLABELLED or not levels else levels[code].name for code in codes]
+    is_held_out = (dataset.samples["split"] == "val").to_numpy()
+    table = table.assign(tumor_stage=stage)[is_held_out].reset_index(drop=True)
+    return group_by_stage(table, bundle.scale, "tumor_stage")
+
+
+def track_burden(burden: Grouped, bundle: Bundle, config: TrainConfig) -> None:
+    """Write table and pictures of the validation samples (validation/); Weights & Biases get the same, unless off."""
+    from scoring.pictures import draw_pictures  # takes seconds to import
+
+    folder = config.output / VALIDATION
+    folder.mkdir(exist_ok=True)
+    table = burden.samples[["sample_id", "group", *TRACKED]]
+    table.to_csv(folder / "burden.csv", index=False, float_format="%.6g", lineterminator="\n")
+    pictures = [name for name in draw_pictures(burden, bundle.ontology, folder) if name.endswith(".png")]
+    if config.tracking.mode == "off":
+        return
+    import wandb
+
+    if wandb.run is not None:  # none where a run goes on after its validation
+        images = {f"validation/{Path(name).stem}": wandb.Image(str(folder / name)) for name in pictures}
+        wandb.run.log({"validation/burden": wandb.Table(dataframe=table.astype(object)), **images})
 
 
 def what_trained(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 
-ColumnKind = Literal["sample", "donor", "cell_type", "stage", "strain", "study", "gate", "suspension"]
+ColumnKind = Literal["sample", "donor", "cell_type", "stage", "strain", "study", "gate", "suspension", "group"]
 
 USUAL_COLUMNS: dict[ColumnKind, tuple[str, ...]] = {
     "sample": ("sample_id", "sample", "donor_id", "donor"),
@@ -24,6 +24,7 @@ USUAL_COLUMNS: dict[ColumnKind, tuple[str, ...]] = {
     "study": ("study_id", "study"),
     "gate": ("sort_gate", "sorting"),
     "suspension": ("suspension_type", "suspension"),
+    "group": (),
 }
 """Column names tried for "auto", in order; case does not matter. Files of the CELLxGENE schema have donors only."""
 

@@ -136,7 +136,22 @@ def _stage_codes(
 def value_of_samples(
     store: CellStore, sample: pd.Categorical, wanted: str, kind: ColumnKind, default: pd.Series
 ) -> pd.Series:
-    """Return the one value each sample has in a column; the default where there is no such column."""
+    """Return the one value each sample has in a column of obs, as text, "" where it has none.
+
+    Parameters
+    ----------
+    store, sample
+        The file, and the sample of each of its cells.
+    wanted, kind
+        As in `pick_column`.
+    default
+        What is returned where there is no such column.
+
+    Raises
+    ------
+    InputError
+        If a sample has several values, or a named column is not there.
+    """
     column = pick_column(store, wanted, kind)
     if column is None:
         return default.astype(str)

@@ -8,6 +8,13 @@ import pandas as pd
 
 from schema.predictions import Column, check_columns
 
+COMPARISON = "comparison.csv"
+"""The table of tests."""
+
+_FIGURES = ("burden_by_group", "burden_waterfall", "states_by_group")
+PICTURES = tuple(f"{name}.{kind}" for name in _FIGURES for kind in ("png", "svg"))
+"""Pictures of samples by group; the last two only where states are known."""
+
 TREND, CONTRAST = "trend", "contrast"
 """Tests: of ordered stages, and of two groups."""
 
@@ -32,7 +39,12 @@ COMPARISON_COLUMNS = (
         "see meaning",
         "b minus a (Hodges-Lehmann), or slope per stage (Theil-Sen): percentage points, or log ratio",
     ),
-    Column("low", "float64", "as estimate", "lower end of its 95 % interval; blank where too few units reach 95 %"),
+    Column(
+        "low",
+        "float64",
+        "as estimate",
+        "lower end of its 95 % interval; blank where units are too few for 95 %, and of slopes within blocks",
+    ),
     Column("high", "float64", "as estimate", "upper end of its 95 % interval"),
     Column(
         "effect",

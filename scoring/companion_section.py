@@ -36,6 +36,7 @@ def _texts(row: Mapping[Hashable, Any]) -> dict[str, str]:
         "polarity": _signed(value["polarity"]),
         "ratio": _with_interval(value, "neutrophil_lymphocyte_ratio", "neutrophil_lymphocyte"),
         "doublets": _doublets(value),
+        "doublet_ratio": _doublet_ratio(value),
         "endothelial": percent_text(value["endothelial_percent"]),
         "tip": _with_interval(value, "tip_percent", "tip"),
         "angiogenic": _number(value["score_angiogenic"]),
@@ -52,15 +53,20 @@ def _with_interval(value: dict[str, float], estimate: str, ends: str) -> str:
 
 
 def _doublets(value: dict[str, float]) -> str:
-    """Return doublets found, those by chance, and the log2 ratio with its interval where there are enough."""
+    """Return doublets found and those by chance."""
     if math.isnan(value["n_neutrophil_malignant"]):
         return "–"
-    found, chance = value["n_neutrophil_malignant"], value["n_neutrophil_malignant_by_chance"]
-    text = f"{percent_text(found)} / {percent_text(chance)}"
+    return (
+        f"{percent_text(value['n_neutrophil_malignant'])} / {percent_text(value['n_neutrophil_malignant_by_chance'])}"
+    )
+
+
+def _doublet_ratio(value: dict[str, float]) -> str:
+    """Return the log2 ratio with its interval; nothing where there are too few doublets."""
     if math.isnan(value["doublet_log2_ratio"]):
-        return text
+        return ""
     ratio, low, high = (_signed(value[f"doublet_log2_{end}"]) for end in ("ratio", "low", "high"))
-    return f"{text}: {ratio} ({low} to {high})"
+    return f"{ratio} ({low} to {high})"
 
 
 def _signed(value: float) -> str:

@@ -11,19 +11,16 @@ from pathlib import Path
 from rich.console import Console
 
 from schema.command import parse_config, run_command
-from schema.comparisons import BURDEN, COMPOSITION, write_comparison
+from schema.comparisons import BURDEN, COMPARISON, COMPOSITION, PICTURES, write_comparison
 from schema.errors import UsageError
 from schema.labels import CellOntology
 from schema.outputs import claim_files, move_into_place
 from scoring.comparison import compare_samples, group_rows, masking_warning
 from scoring.comparison_text import comparison_table, group_table
 from scoring.grouping import GroupingConfig, group_samples, join_metadata, read_tables
-from scoring.pictures import PICTURES, draw_pictures
+from scoring.pictures import draw_pictures
 
 logger = logging.getLogger(__name__)
-
-TABLE = "comparison.csv"
-"""The table of tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +53,7 @@ def compare(config: CompareConfig) -> list[Path]:
         If tables or options allow no right comparison; nothing is written then.
     """
     if config.output is not None:
-        claim_files(config.output, (TABLE, *PICTURES), overwrite=config.overwrite)
+        claim_files(config.output, (COMPARISON, *PICTURES), overwrite=config.overwrite)
     samples = read_tables(config.samples)
     if config.metadata is not None:
         samples = join_metadata(samples, config.metadata)
@@ -77,9 +74,9 @@ def compare(config: CompareConfig) -> list[Path]:
     config.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
         draft = Path(scratch)
-        write_comparison(comparison, draft / TABLE)
+        write_comparison(comparison, draft / COMPARISON)
         pictures = draw_pictures(grouped, ontology, draft)
-        return move_into_place(draft, config.output, (TABLE, *pictures))
+        return move_into_place(draft, config.output, (COMPARISON, *pictures))
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -87,6 +87,33 @@ def compare_samples(grouped: Grouped, ontology: CellOntology, *, seed: int = 0) 
     InputError
         If there are fewer than two groups or more than `MAX_GROUPS`, or groups cannot be told from studies.
     """
+    check_groups(grouped)
+    rows: list[dict[str, Any]] = []
+    for denominator, part in grouped.samples[grouped.samples["group"] != ""].groupby("burden_denominator", sort=True):
+        rows += [row | {"denominator": denominator} for row in _of_stratum(part, grouped, ontology, seed)]
+    if not rows:
+        return no_comparison()
+    table = pd.DataFrame(rows, columns=[column.name for column in COMPARISON_COLUMNS])
+    family = [table[name] for name in ("denominator", "measure", "test")]
+    table["q_value"] = table["p_value"].astype(np.float64).groupby(family, group_keys=False).transform(_adjusted)
+    check_columns(table, COMPARISON_COLUMNS)
+    return table.astype({column.name: column.dtype for column in COMPARISON_COLUMNS})
+
+
+def with_samples(grouped: Grouped, samples: pd.DataFrame) -> Grouped:
+    """Return the same groups of samples.csv, in whose order they stand."""
+    about = grouped.samples[["sample_id", "group", "donor", "study"]]
+    return replace(grouped, samples=samples.merge(about, on="sample_id", how="left", validate="one_to_one"))
+
+
+def check_groups(grouped: Grouped) -> None:
+    """Refuse groups of which none can be compared, before anything is computed of the samples.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two groups or more than `MAX_GROUPS`, or groups cannot be told from studies.
+    """
     if not 2 <= len(grouped.groups) <= MAX_GROUPS:
         raise InputError(
             f"a comparison takes 2 to {MAX_GROUPS} groups",
@@ -94,14 +121,12 @@ def compare_samples(grouped: Grouped, ontology: CellOntology, *, seed: int = 0) 
             where="the column that samples are compared by",
             fix="Name another column (--by), or fill it.",
         )
-    rows: list[dict[str, Any]] = []
-    for denominator, part in grouped.samples[grouped.samples["group"] != ""].groupby("burden_denominator", sort=True):
-        rows += [row | {"denominator": denominator} for row in _of_stratum(part, grouped, ontology, seed)]
-    table = pd.DataFrame(rows, columns=[column.name for column in COMPARISON_COLUMNS])
-    family = [table[name] for name in ("denominator", "measure", "test")]
-    table["q_value"] = table["p_value"].astype(np.float64).groupby(family, group_keys=False).transform(_adjusted)
-    check_columns(table, COMPARISON_COLUMNS)
-    return table.astype({column.name: column.dtype for column in COMPARISON_COLUMNS})
+    make_units(grouped.samples, grouped.groups, [])
+
+
+def no_comparison() -> pd.DataFrame:
+    """Return comparison.csv without rows."""
+    return pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in COMPARISON_COLUMNS})
 
 
 def group_rows(grouped: Grouped) -> pd.DataFrame:
@@ -208,20 +233,30 @@ def _trend(units: Units, measures: Measures, groups: Sequence[str], seed: int) -
     level = _int64(units.table["group"].map({name: code for code, name in enumerate(groups)}))
     block = _int64(units.table["block"])
     tests, note = rank_tests(values, level, block, seed=seed), units.note
-    has_slope = len(np.unique(block)) == 1 and len(np.unique(level)) > 1 and len(level) > len(groups)
-    if has_slope and len(level) > MAX_SLOPE_UNITS:
-        has_slope, note = False, "; ".join(filter(None, (note, f"no slope over more than {MAX_SLOPE_UNITS} units")))
-    slopes = [_slope(value, level) if has_slope else (np.nan,) * 3 for value in values.T]
+    if len(level) > MAX_SLOPE_UNITS:
+        note = "; ".join(filter(None, (note, f"no slope over more than {MAX_SLOPE_UNITS} units")))
+    slopes = [_slope(value, level, block) for value in values.T]
     return [
         _sizes(units, groups) | _found(measure, test, slope, note)
         for measure, test, slope in zip(measures, tests, slopes, strict=True)
     ]
 
 
-def _slope(value: Floats, level: npt.NDArray[np.int64]) -> tuple[float, float, float]:
-    """Return Theil and Sen's slope per level with its 95 % interval (Sen 1968, doi 10.1080/01621459.1968.10480934)."""
-    fit = stats.theilslopes(value, level, alpha=0.95)
-    return float(fit.slope), float(fit.low_slope), float(fit.high_slope)
+def _slope(value: Floats, level: npt.NDArray[np.int64], block: npt.NDArray[np.int64]) -> tuple[float, float, float]:
+    """Return Theil and Sen's slope per level with its 95 % interval (Sen 1968, doi 10.1080/01621459.1968.10480934).
+
+    The median slope of pairs of units; of several blocks over pairs within them, and without an interval.
+    """
+    if len(level) > MAX_SLOPE_UNITS or len(level) <= len(np.unique(level)):
+        return np.nan, np.nan, np.nan
+    if len(np.unique(block)) == 1:
+        fit = stats.theilslopes(value, level, alpha=0.95)
+        return float(fit.slope), float(fit.low_slope), float(fit.high_slope)
+    first, second = np.triu_indices(len(level), 1)
+    paired = (block[first] == block[second]) & (level[first] != level[second])
+    first, second = first[paired], second[paired]
+    slopes = (value[second] - value[first]) / (level[second] - level[first])
+    return (float(np.median(slopes)) if len(slopes) else np.nan), np.nan, np.nan
 
 
 def _contrast(units: Units, measures: Measures, groups: Sequence[str], seed: int) -> list[dict[str, Any]]:

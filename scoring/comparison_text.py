@@ -83,7 +83,7 @@ def _estimate(number: dict[str, float]) -> str:
     if math.isnan(number["estimate"]):
         return "–"
     if math.isnan(number["low"]):
-        return f"{_signed(number['estimate'])} (too few units)"
+        return f"{_signed(number['estimate'])} (no interval)"
     return f"{_signed(number['estimate'])} ({_signed(number['low'])} to {_signed(number['high'])})"
 
 

@@ -21,6 +21,12 @@ logger = logging.getLogger(__name__)
 AUTO, NONE = "auto", "none"
 """Scale of the groups: found by their names where the column is one of stages; none, so that they have no order."""
 
+ALL_SAMPLES = "all samples"
+"""The one group of samples of which no stage is said."""
+
+PREDICTED_STAGE = "stage predicted without neutrophils"
+"""What `group_by_stage` groups by, as words."""
+
 CARCINOGENESIS = ("mouse_carcinogenesis", "human_ajcc_anatomic", "harmonised_progression", "healthy_vs_tumor")
 """Scales over which a trend is tested, tried in this order."""
 
@@ -140,6 +146,27 @@ def group_samples(samples: pd.DataFrame, config: GroupingConfig) -> Grouped:
     )
     table = samples.assign(group=group, donor=donor, study=study)
     return Grouped(samples=table, groups=names, scale=scale, has_donors=bool((donor != "").any()))
+
+
+def group_by_stage(samples: pd.DataFrame, scale: StageScale | None, column: str = STAGE_BESIDE_BURDEN) -> Grouped:
+    """Return samples by the name of a stage, for pictures; in one group where no stage is said of any.
+
+    Parameters
+    ----------
+    samples
+        As samples.csv.
+    scale
+        The stages; None = there are none.
+    column
+        Which holds the name of a level, blank where none is known. By default that predicted without neutrophils,
+        which is no observation that a test could rest on.
+    """
+    group = _texts(samples[column]) if column in samples else pd.Series("", samples.index)
+    names = [level.name for level in scale.levels if (group == level.name).any()] if scale is not None else []
+    if not names:
+        group, names, scale = pd.Series(ALL_SAMPLES, samples.index), [ALL_SAMPLES], None
+    table = samples.assign(group=group, donor="", study="")
+    return Grouped(samples=table, groups=tuple(names), scale=scale, has_donors=False)
 
 
 def _scale_of(group: pd.Series, config: GroupingConfig) -> StageScale | None:

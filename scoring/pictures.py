@@ -12,8 +12,6 @@ from scoring.group_figures import burden_by_group, states_by_group, waterfall
 from scoring.svg import drawing, figure_svg, save_picture
 
 _NAMES = ("burden_by_group", "burden_waterfall", "states_by_group")
-PICTURES = tuple(f"{name}.{kind}" for name in _NAMES for kind in ("png", "svg"))
-"""Files that `draw_pictures` may write; no states, no last two."""
 
 _DESCRIPTIONS = dict(
     zip(
@@ -29,7 +27,7 @@ _DESCRIPTIONS = dict(
 
 
 def draw_pictures(grouped: Grouped, ontology: CellOntology, folder: Path) -> list[str]:
-    """Write the pictures into a folder and return the names of the files."""
+    """Write the pictures into a folder and return the names of the files, some of `schema.comparisons.PICTURES`."""
     return [file for name, figure in _figures(grouped, ontology).items() for file in save_picture(figure, folder, name)]
 
 

@@ -28,11 +28,14 @@ from schema.stages import StageScale
 from scoring.assessability import CONFIDENT_DENOMINATOR, CONFIDENT_NEUTROPHILS, MIN_DENOMINATOR
 from scoring.burden import BurdenConfig
 from scoring.companion_section import companion_rows
+from scoring.comparison import Grouped
+from scoring.comparison_text import comparison_rows
 from scoring.droplets import MIN_COUNTS, n_described, unfiltered_sentence
 from scoring.figures import burden_figure, composition_figure, embedding_figure, stage_figure, state_figure
 from scoring.filters import filter_sentences, filters_by_type
 from scoring.gene_figure import gene_figures
 from scoring.headline import burden_headline, stage_headline
+from scoring.pictures import inline_pictures
 from scoring.reliability_figure import reliability_figure
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
 from scoring.stage_section import MOST_SAMPLES, driver_rows, head_rows, note_rows, verdict_sentences
@@ -88,6 +91,10 @@ class ReportContent:
         Of the bundle, by output: what speaks for and against its stage.
     companions
         companions.csv as a table; None leaves the section out.
+    grouped, grouped_by
+        Samples by group, and by what, as words; None leaves the pictures of groups out.
+    comparison
+        comparison.csv as a table; None where nothing was compared.
     """
 
     title: str
@@ -115,6 +122,9 @@ class ReportContent:
     stage_cells: pd.DataFrame | None = None
     stage_support: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     companions: pd.DataFrame | None = None
+    grouped: Grouped | None = None
+    grouped_by: str = ""
+    comparison: pd.DataFrame | None = None
 
 
 def render_report(content: ReportContent) -> str:
@@ -147,6 +157,7 @@ def render_report(content: ReportContent) -> str:
         figures=_draw_figures(content, samples, truth),
         verdicts=_verdicts(samples),
         sureness=sureness(content.rules, content.checks),
+        comparison=comparison_rows(content.comparison, content.ontology) if content.comparison is not None else [],
         stage_notes=[(output, note, list(map(_shown_name, names))) for output, note, names in note_rows(samples)],
         stage_heads=head_rows(content.checks),
         stage_verdicts=verdict_sentences(content.stage_support),
@@ -194,6 +205,8 @@ def _draw_figures(content: ReportContent, samples: pd.DataFrame, truth: pd.DataF
         figures["reliability"] = reliability_figure(content.checks["reliability"])
     if state_columns(ontology):
         figures["states"] = state_figure(samples, ontology)
+    if content.grouped is not None:
+        figures |= inline_pictures(content.grouped, ontology)
     return figures | gene_figures(content.genes, content.samples, ontology)
 
 

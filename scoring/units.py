@@ -60,7 +60,8 @@ def make_units(samples: pd.DataFrame, groups: Sequence[str], measures: Sequence[
     here = samples[samples["group"].isin(groups)]
     donor = here["donor"].where(~here["donor"].str.casefold().isin(NO_DONOR), "\0" + here["sample_id"])
     here = here.assign(donor=donor + "\0" + here["study"])  # two studies may both have a "mouse 1"
-    units = here.groupby(["donor", "group", "study"], as_index=False, sort=True)[list(measures)].mean()
+    keys = ["donor", "group", "study"]
+    units = here[[*keys, *measures]].groupby(keys, as_index=False, sort=True).mean()
     n_groups = units.groupby("donor")["group"].transform("size")
     n_donors, n_several = units["donor"].nunique(), units.loc[n_groups > 1, "donor"].nunique()
     if n_several and 2 * n_several >= n_donors:

@@ -8,6 +8,7 @@ import pytest
 
 from predict import FILES
 from schema.batch import CellBatch
+from schema.comparisons import COMPARISON_COLUMNS
 from schema.predictions import (
     CELL_COLUMNS,
     COMPANION_COLUMNS,
@@ -26,6 +27,7 @@ DATA = (ROOT / "docs/data.md").read_text()
 @pytest.mark.parametrize(
     "column",
     [
+        *COMPARISON_COLUMNS,
         *CELL_COLUMNS,
         *SAMPLE_COLUMNS,
         *COMPANION_COLUMNS,

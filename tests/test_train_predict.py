@@ -21,12 +21,14 @@ from datamodules.simulate import SimulationConfig, simulate
 from model.attribution import integrated_gradients
 from model.bundle import load_bundle
 from schema.command import parse_config, run_command
+from schema.comparisons import COMPARISON_COLUMNS, PICTURES
 from schema.errors import InputError, OutputError, UsageError
 from schema.predictions import (
     CELL_COLUMNS,
     GENE_COLUMNS,
     STAGE_CELL_COLUMNS,
     STAGE_TYPE_COLUMNS,
+    companion_columns,
     read_genes,
     read_samples,
     sample_columns,
@@ -63,8 +65,10 @@ def predict_config(path, run, output, *more):
 @pytest.fixture(scope="module")
 def predictions(cohort, run, tmp_path_factory):
     output = tmp_path_factory.mktemp("predictions") / "out"
-    paths = predict.predict(predict_config(cohort[1], run, output))
-    assert [path.name for path in paths] == list(predict.FILES)
+    config = predict_config(cohort[1], run, output, "--compare.by", "tumor_stage")
+    paths = predict.predict(config)
+    assert [path.name for path in paths] == list(predict.files_of(config))
+    assert len(paths) == len(predict.FILES) + 7  # pictures and the comparison
     return output
 
 
@@ -73,6 +77,24 @@ def command(monkeypatch, capsys, module, *arguments):
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
     code = run_command(f"{module.__name__}.py", module.main)
     return code, capsys.readouterr().err
+
+
+def test_what_stands_beside_the_burden_has_a_row_per_sample(predictions, run):
+    companions, samples = (pd.read_csv(predictions / name) for name in ("companions.csv", "samples.csv"))
+    bundle = load_bundle(run / "bundle")
+    assert list(companions) == [column.name for column in companion_columns(bundle.ontology)]
+    assert companions["sample_id"].tolist() == samples["sample_id"].tolist()
+    assert companions["n_neutrophils"].tolist() == samples["n_neutrophils"].tolist()
+
+
+def test_samples_are_compared_by_what_obs_says_of_them(predictions, cohort, run, tmp_path):
+    table = pd.read_csv(predictions / "comparison.csv")
+    assert list(table) == [column.name for column in COMPARISON_COLUMNS]
+    assert "Burden by tumor_stage" in (predictions / "report.html").read_text()
+    for column, message in (("is_doublet", "a sample has one group"), ("tumour", "tumor_stage")):
+        with pytest.raises(InputError, match=message):
+            predict.predict(predict_config(cohort[1], run, tmp_path / "out", "--compare.by", column))
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_report_the_tables_are_the_same(cohort, run, predictions, tmp_path):
@@ -132,12 +154,23 @@ def test_the_bundle_has_seen_all_donors_and_the_one_beside_it_has_not(run, cohor
     assert (run / "refit/log/metrics.csv").exists()
 
 
+def test_the_burden_of_the_validation_samples_is_a_table_and_pictures(run):
+    table = pd.read_csv(run / "validation/burden.csv")
+    split = pd.read_csv(run / "split.csv").set_index("sample_id")
+    held_out = split[split["split"] == "val"]
+    assert table["sample_id"].tolist() == held_out.index.tolist()
+    assert table["group"].tolist() == held_out["tumor_stage"].tolist()
+    assert table["n_cells"].tolist() == held_out["n_cells"].tolist()
+    assert {path.name for path in (run / "validation").iterdir()} == {"burden.csv", *PICTURES}
+
+
 def test_without_a_refit_the_bundle_is_the_validated_one(run, cohort, tmp_path):
     train.train(train_config(cohort, tmp_path / "run", "--refit", "false"))
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.is_dir()) == [
         "bundle",
         "checkpoints",
         "log",
+        "validation",
     ]
     alone, validated = load_bundle(tmp_path / "run/bundle"), load_bundle(run / "validated")
     for name, value in alone.network.state_dict().items():
@@ -398,7 +431,7 @@ def test_results_are_replaced_only_when_asked(cohort, run, predictions, tmp_path
     with pytest.raises(OutputError, match="not replaced unasked"):
         predict.predict(predict_config(cohort[1], run, output))
     predict.predict(predict_config(cohort[1], run, output, "--overwrite", "true"))
-    assert sorted(path.name for path in output.iterdir()) == sorted(predict.FILES)
+    assert set(predict.FILES) <= {path.name for path in output.iterdir()}
 
 
 def test_normalised_input_is_refused_and_nothing_is_written(cohort, run, tmp_path, monkeypatch, capsys):
@@ -527,6 +560,8 @@ def test_tracking_online_without_a_key_goes_offline_and_asks_nothing(cohort, tmp
     assert "this run is logged offline" in done.stderr
     assert done.stdout.splitlines() == [str(tmp_path / "run/bundle")]
     assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
+    media = {path.name.split("_")[0] for path in (tmp_path / "run/wandb").glob("offline-run-*/files/media/**/*.*")}
+    assert media == {"burden", "states"}  # the table, and three pictures
     assert (tmp_path / "run/log/metrics.csv").exists()
 
 

@@ -122,5 +122,5 @@ def test_rows_of_the_report(table_of):
     (row,) = companion_rows(table, pd.DataFrame({"sample_id": ["other", "s"]}))
     assert row["pro_tumor"] == "37.5 (29.2–46.4)"
     assert row["niche"] == "0.09"
-    assert row["doublets"].startswith("30.0 / 23.2: +0.37")
+    assert (row["doublets"], row["doublet_ratio"]) == ("30.0 / 23.2", "+0.37 (-0.41 to +1.15)")
     assert companion_rows(None, table) == []

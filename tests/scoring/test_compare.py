@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from schema.command import run_command
+from schema.comparisons import COMPARISON, PICTURES
 from scoring import compare
-from scoring.pictures import PICTURES
 
 HOSTILE = "<script>$x$ [red]"
 
@@ -50,7 +50,7 @@ def test_the_terminal_gets_tables_of_burden_and_composition(command, caplog):
 def test_a_folder_gets_the_table_and_the_pictures(command, tables):
     code, out, _ = command("--by", "tumor_stage", "--output", tables / "out")
     assert code == 0
-    assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [compare.TABLE, *PICTURES]
+    assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [COMPARISON, *PICTURES]
     table = pd.read_csv(tables / "out/comparison.csv")
     trend = table[(table["measure"] == "burden") & (table["test"] == "trend")].iloc[0]
     assert (trend["group_a"], trend["group_b"], trend["n_units"]) == ("normal", "early carcinoma", 7)
@@ -67,7 +67,7 @@ def test_a_folder_gets_the_table_and_the_pictures(command, tables):
 def test_the_same_command_gives_the_same_bytes(command, tables):
     for folder in ("one", "two"):
         assert command("--by", "arm", "--output", tables / folder)[0] == 0
-    for name in (compare.TABLE, *PICTURES):
+    for name in (COMPARISON, *PICTURES):
         assert (tables / "one" / name).read_bytes() == (tables / "two" / name).read_bytes()
 
 

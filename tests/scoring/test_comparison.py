@@ -64,6 +64,15 @@ def test_burden_over_stages_is_one_trend_and_contrasts(ontology):
     assert (trend["group_a"], trend["group_b"], trend["n_a"]) == ("normal", "adenoma", 3)
 
 
+def test_a_trend_over_studies_is_taken_within_them(ontology):
+    names = [level.name for level in SCALE.levels[:3]] * 2
+    grouped = make_grouped([1.0, 2.0, 4.0, 21.0, 22.0, 23.0], names, scale=SCALE, study=["s"] * 3 + ["t"] * 3)
+    trend = compare_samples(grouped, ontology).iloc[0]
+    assert (trend["design"], trend["effect"], trend["estimate"]) == ("within studies", 1, 1.0)
+    assert trend["p_value"] == pytest.approx(2 / 36)
+    assert np.isnan(trend["low"])
+
+
 def test_cells_are_never_replicates(ontology):
     """Ten times the cells change nothing; two samples of a donor are one unit."""
     burden, group, donor = (

@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,9 @@ from schema.predictions import (
     sample_columns,
     write_samples,
 )
+from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
+from scoring.comparison import Grouped, compare_samples
+from scoring.programmes import load_programmes
 from scoring.report import order_samples, render_report
 
 HOSTILE = [
@@ -333,3 +337,36 @@ def test_an_unfiltered_file_and_what_filters_would_have_lost_are_told(make_conte
 
 def test_a_filtered_file_says_nothing_of_droplets(make_content):
     assert "unfiltered" not in render_report(make_content(["a"]))
+
+
+def test_samples_by_group_have_pictures_and_a_table(make_content, make_samples, ontology):
+    names = [*HOSTILE[:5], "a", "b", "c"]
+    samples = make_samples(names, lost=(7,))
+    samples = samples.assign(group=[HOSTILE[0], "vehicle"] * 4, donor="", study="")
+    grouped = Grouped(samples=samples, groups=(HOSTILE[0], "vehicle"), scale=None, has_donors=False)
+    comparison = compare_samples(grouped, ontology)
+    html = render_report(make_content(names, lost=(7,), grouped=grouped, grouped_by=HOSTILE[4], comparison=comparison))
+    page = Page(html)
+    assert_nothing_runs_and_nothing_is_fetched(page)
+    sections = re.findall(r'<section id="(\w+)"', html)
+    assert sections[1:4] == ["burden", "groups", "composition"]
+    assert page.tags.count("figure") == 8
+    assert re.findall(r"Figure (\d)</span>", html) == list("12345678")
+    burden = [row for row in page.rows if row.startswith("burden")]
+    assert len(burden) == 1
+    assert f"vehicle − {HOSTILE[0]}" in burden[0]
+
+
+def test_what_stands_beside_the_burden_has_a_section(make_content, make_samples, ontology):
+    samples = make_samples(["a", "b"])
+    scores = pd.DataFrame(0.7, index=range(2), columns=[programme.id for programme in load_programmes()])
+    evidence = CompanionEvidence(
+        expected_cells=np.full((2, len(ontology.leaves)), 8.0),
+        n_called_neutrophils=np.array([50, 50]),
+        scores=scores,
+        learnt=learnt_nodes(["N_ANG", "EC_TIP", "DBL_NEUT_MAL"], ontology),
+    )
+    companions = assemble_companions(samples, evidence, ontology)
+    page = Page(render_report(make_content(["a", "b"], companions=companions)))
+    assert len([row for row in page.rows if "25.0 (" in row]) == 2
+    assert "Beside the score" in " ".join(page.texts)

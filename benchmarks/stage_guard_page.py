@@ -14,6 +14,7 @@ from schema.predictions import STAGE_OUTPUTS
 MOST_FALSE = 0.05
 """Share of cohorts without stage in which one may be said."""
 EITHER = "either"
+NOTHING = "Not run yet."
 REASONS = ("too few", "cannot be told apart", "not better than chance", "does about as well")
 """Parts of the reasons for which guards refuse, in the order in which they are asked."""
 
@@ -43,6 +44,8 @@ def rate_table(rows: Sequence[dict[str, Any]], settings: Sequence[GuardSetting])
         said = [rate_text(*said_in(rows, setting.name, output)) for output in (*STAGE_OUTPUTS, EITHER)]
         n_cohorts = str(said_in(rows, setting.name, EITHER)[1])
         lines.append([setting.name, setting.meaning, n_cohorts, *said, *map(str, why)])
+    if not lines:
+        return NOTHING
     ways = [f"said, {output}" for output in STAGE_OUTPUTS]
     return table(["cohorts", "how", "number", *ways, "said by either", *(f"“{part}”" for part in REASONS)], lines)
 
@@ -52,6 +55,8 @@ def guard_targets(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     lines = []
     for setting in WITHOUT_STAGE:
         n_said, n_cohorts = said_in(rows, setting.name, EITHER)
+        if not n_cohorts:
+            continue
         verdict = "met" if n_said <= MOST_FALSE * n_cohorts else "**not met**"
         got = f"{rate_text(n_said, n_cohorts)} of {n_cohorts} cohorts"
         lines.append([f"{setting.name}: a stage is said", f"<= {100 * MOST_FALSE:.0f} % of cohorts", got, verdict])

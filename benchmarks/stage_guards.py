@@ -146,18 +146,16 @@ def guard_rows(work: Path, config: str, sizes: GuardSizes, seed: int) -> list[di
     """
     rows = []
     for pool_name in POOLS:
-        kept = work / f"guards_{pool_name}.json"
-        if not kept.exists():
+        settings = [one for one in WITHOUT_STAGE + WITH_STAGE if one.pool == pool_name and one.n_mice <= sizes.n_mice]
+        kept = {one.name: work / f"guards_{one.name.replace(' ', '_')}.json" for one in settings}
+        missing = [one for one in settings if not kept[one.name].exists()]
+        if missing:
             simulation = {name: str(getattr(sizes, name)) for name in ("n_mice", "n_cells", "n_genes")}
             place = work / f"pool_{pool_name}"
             pool = new_pool(place, simulation | {"stage_through": pool_name, "n_held_out_mice": "1"}, config, seed)
-            of_pool = [
-                one for one in WITHOUT_STAGE + WITH_STAGE if one.pool == pool_name and one.n_mice <= sizes.n_mice
-            ]
-            kept.write_text(
-                json.dumps([row for one in of_pool for row in asked(one, pool, sizes, seed)]), encoding="utf-8"
-            )
-        rows += json.loads(kept.read_text(encoding="utf-8"))
+            for one in missing:
+                kept[one.name].write_text(json.dumps(asked(one, pool, sizes, seed)), encoding="utf-8")
+        rows += [row for path in kept.values() for row in json.loads(path.read_text(encoding="utf-8"))]
     return rows
 
 

@@ -144,6 +144,7 @@ def page(content: dict[str, Any]) -> str:
     """Return the page."""
     answers = content["answers"]
     commits = sorted({one["commit"] for one in answers})
+    guards = content["guards"]
     return TEMPLATE.read_text(encoding="utf-8").format(
         command=content["command"],
         date=content["date"],
@@ -152,10 +153,10 @@ def page(content: dict[str, Any]) -> str:
         quick="\n**A quick run: it shows that the benchmark works, and nothing else.**\n" if content["quick"] else "",
         seeds=", ".join(map(str, content["seeds"])),
         sizes=", ".join(f"`{name}` {value}" for name, value in content["sizes"].items()),
-        targets=table(["target", "wanted", "got", "verdict"], target_rows(answers) + guard_targets(content["guards"])),
+        targets=table(["target", "wanted", "got", "verdict"], target_rows(answers) + guard_targets(guards)),
         guard_sizes=", ".join(f"`{name}` {value}" for name, value in content["guard_sizes"].items()),
-        without_stage=rate_table(content["guards"], WITHOUT_STAGE),
-        with_stage=rate_table(content["guards"], WITH_STAGE),
+        without_stage=rate_table(guards, WITHOUT_STAGE),
+        with_stage=rate_table(guards, WITH_STAGE),
         guards=guard_table(answers),
         real=real_table(content["real"]),
         **{setting: setting_table(answers, setting) for setting in (*CLAIMED, *GUARDED)},

@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     sizes = Sizes(n_mice=2, n_held_out_mice=1, n_cells=130, n_genes=800) if options.quick else Sizes()
     guard_sizes = (
-        GuardSizes(n_mice=2, n_cells=80, n_genes=800, n_without=2, n_with=2) if options.quick else GuardSizes()
+        GuardSizes(n_mice=2, n_cells=80, n_genes=800, n_without=1, n_with=1) if options.quick else GuardSizes()
     )
     work = options.work.resolve() / ("quick" if options.quick else "full")
     seeds = range(1 if options.quick else options.seeds)

@@ -73,7 +73,7 @@ class BurdenReference:
 
 
 class BurdenAccumulator:
-    """The burden of every sample, from cells that come block by block; 3.7 KB per sample, whatever their number.
+    """The burden of every sample, from cells that come block by block; 3.2 KB per sample, whatever their number.
 
     The result is the same to the last bit however the cells are cut into blocks and in whatever order they come.
 

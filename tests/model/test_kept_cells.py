@@ -8,7 +8,7 @@ from model.preprocess import to_dense
 COUNTS = np.array([[254, 255, 0], [0, 300, 1], [0, 0, 0], [7, 0, 70_000]], dtype=np.float32)
 
 
-def same_cells(found, expected):
+def assert_same_cells(found, expected):
     torch.testing.assert_close(to_dense(found), to_dense(expected))
     assert found.row.tolist() == expected.row.tolist()
     assert found.library_size.tolist() == expected.library_size.tolist()
@@ -19,7 +19,7 @@ def same_cells(found, expected):
 def test_cells_are_taken_with_exact_counts_in_any_order(make_batch, chosen, exact):
     found = take(make_batch(COUNTS, exact=exact), torch.tensor(chosen, dtype=torch.int64))
     assert found.counts.tolist() == [value for row in COUNTS[chosen].tolist() for value in row if value]
-    same_cells(found, make_batch(COUNTS[chosen].reshape(-1, 3), row=chosen, exact=True))
+    assert_same_cells(found, make_batch(COUNTS[chosen].reshape(-1, 3), row=chosen, exact=True))
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -41,7 +41,7 @@ def test_taken_cells_have_memory_of_their_own(make_batch):
 
 def test_joined_cells_are_those_of_one_batch(make_batch):
     whole = make_batch(COUNTS, exact=True)
-    same_cells(
+    assert_same_cells(
         join([take(whole, torch.tensor([0, 1])), take(whole, torch.tensor([3]))]), take(whole, torch.tensor([0, 1, 3]))
     )
 
@@ -53,7 +53,7 @@ def test_kept_cells_are_found_by_row_and_forgotten(make_batch):
     kept.add(make_batch(COUNTS, row=np.arange(12, 16)), np.array([], dtype=np.int64))
     assert kept.n_cells == 9
     found = kept.cells(np.array([11, 1, 4, 4]))
-    same_cells(found, make_batch(COUNTS[[3, 1, 0, 0]], row=[11, 1, 4, 4]))
+    assert_same_cells(found, make_batch(COUNTS[[3, 1, 0, 0]], row=[11, 1, 4, 4]))
     kept.forget_all_but(np.array([1, 4, 5, 8, 9]))
     assert kept.n_cells == 9  # fewer than as many again: not worth a copy
     kept.forget_all_but(np.array([1, 4]))

@@ -107,7 +107,7 @@ def test_attention_stands_beside_the_log_odds_of_composition(evidence, ontology,
     (row,) = driver_rows(table, stage_cells(found, NAMES, SAID, ontology), ["a"])
     assert row["attention"] == ["macrophage 66.7 % (12.5 %)", "B cell 33.3 % (12.5 %)"]
     assert row["later"] == ["neutrophil +1.50 (12.5 %)", "macrophage +0.25 (12.5 %)"]
-    assert row["cells"] == [", macrophage: 10.0 % (mean 0.20 %)"]
+    assert row["cells"] == ["row 7, macrophage: 10.0 % (mean 0.20 %)"]
 
 
 def test_cells_of_most_weight_are_ranked_within_their_sample(evidence, ontology, places):
@@ -127,13 +127,13 @@ def test_cells_of_most_weight_are_ranked_within_their_sample(evidence, ontology,
 
 def test_the_report_names_what_speaks_most_for_either_side(evidence, ontology, places):
     table = stage_types(evidence, NAMES, SAID, np.full((3, len(places)), 0.125), ontology)
-    cells = stage_cells(evidence, NAMES, SAID, ontology).assign(cell_id="A" * 30)
+    cells = stage_cells(evidence, NAMES, SAID, ontology).assign(cell_id="AACT-1")
     (row,) = driver_rows(table, cells, ["x", "a"])
     assert (row["name"], row["sees"], row["attention"]) == ("a", "all", [])
     assert row["later"] == ["neutrophil +1.50 (12.5 %)", "macrophage +0.25 (12.5 %)"]
     assert row["earlier"] == ["natural killer cell -2.00 (12.5 %)", "B cell -0.75 (12.5 %)"]
     first_type = ontology.nodes[ontology.nodes_at(2)[0]].name
-    assert row["cells"] == [f"{'A' * 24}…, {first_type}: +0.25 (mean +0.01)"]
+    assert row["cells"] == [f"row 0, {first_type}: +0.25 (mean +0.01)"]
     assert driver_rows(None, None, ["a"]) == []
 
 

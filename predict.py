@@ -56,6 +56,7 @@ from schema.predictions import (
 from schema.provenance import describe_program
 from schema.repeat import EarlierRun
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
+from scoring.by_sample import last_rows
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
 from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
 from scoring.comparison import Grouped, check_groups, compare_samples, masking_warning, no_comparison, with_samples
@@ -291,7 +292,10 @@ class Run:
         self.labels = LabelCounts(n_samples, self.ontology)
         self.filters = FilterAccumulator(n_samples, self.ontology)
         self.reference = BurdenReference(bundle.confusion, bundle.training_prior.double().numpy())
-        self.pseudobulk = Pseudobulk(n_samples, bundle.vocabulary.n_genes)
+        present = self.coverage.match.present
+        genes = genes_of_programmes(bundle.vocabulary, self.coverage.species, present)
+        self.pseudobulk = Pseudobulk(n_samples, genes, present)
+        self.last_row = last_rows(self.sample, n_samples)
         self.drawn = DrawnCells(config.burden.seed)
         self.comparison: pd.DataFrame | None = None
         self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
@@ -349,6 +353,7 @@ class Run:
             self.filters.update(sample, n_genes, calls.cell_type)
             neutrophils = cells[calls.cell_type[cells] == self.neutrophil]
             self.pseudobulk.update(sample[neutrophils], raw_counts(batch, neutrophils))
+            self.pseudobulk.end(np.flatnonzero((self.last_row >= start) & (self.last_row < start + len(sample))))
             self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
             self.explainer.update(start, batch, calls)
             table = self._cell_rows(start, library_size, n_genes, novelty, calls)
@@ -417,12 +422,10 @@ class Run:
 
     def companion_table(self) -> pd.DataFrame:
         """Return companions.csv, once all blocks have passed and the samples are known."""
-        present = self.coverage.match.present
-        genes = genes_of_programmes(self.bundle.vocabulary, self.coverage.species, present)
         evidence = CompanionEvidence(
             expected_cells=self.facts.facts().expected_cells,
             n_called_neutrophils=self.pseudobulk.n_cells,
-            scores=self.pseudobulk.scores(genes, present),
+            scores=self.pseudobulk.scores(),
             learnt=learnt_nodes([*self.bundle.training_labels, *self.bundle.made_labels], self.ontology),
         )
         return assemble_companions(self.samples, evidence, self.ontology)

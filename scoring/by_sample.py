@@ -1,4 +1,4 @@
-"""Rows of a block, sample by sample, in their order."""
+"""Rows of a block, sample by sample, in their order; and where samples end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+
+_ROWS_AT_A_TIME = 2**16
 
 
 def rows_by_sample(sample: npt.NDArray[np.int64], n_samples: int) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
@@ -40,3 +42,25 @@ def rows_by_sample(sample: npt.NDArray[np.int64], n_samples: int) -> Iterator[tu
     order = np.argsort(sample, kind="stable")
     codes, starts = np.unique(sample[order], return_index=True)
     yield from zip(codes.tolist(), np.split(order, starts[1:]), strict=True)
+
+
+def last_rows(sample: npt.NDArray[np.integer], n_samples: int) -> npt.NDArray[np.int64]:
+    """Return the last row of each sample of a run, int64 `[n_samples]`; -1 for one without rows.
+
+    Parameters
+    ----------
+    sample
+        int `[n_cells]`: index of each cell's sample, 0 <= index < n_samples.
+    n_samples
+        Number of samples of the run.
+
+    Examples
+    --------
+    >>> last_rows(np.array([1, 0, 1], dtype=np.int8), 3).tolist()
+    [1, 2, -1]
+    """
+    last = np.full(n_samples, -1, dtype=np.int64)
+    for start in range(0, len(sample), _ROWS_AT_A_TIME):
+        some = sample[start : start + _ROWS_AT_A_TIME]
+        last[some] = np.arange(start, start + len(some))  # of several rows the last one is kept
+    return last

@@ -66,21 +66,27 @@ def load_programmes() -> tuple[Programme, ...]:
 
 
 class Pseudobulk:
-    """Summed raw counts of the called neutrophils of each sample, fed block by block.
+    """Summed raw counts of the called neutrophils of each sample, fed block by block, and what they score.
 
-    Memory is 4 bytes per gene for each sample that has any, whatever the number of cells. Sums of whole numbers are
-    exact, so that they do not depend on how rows are cut into blocks.
+    Memory is 4 bytes per gene for each sample that has neutrophils and has not ended, whatever the number of cells.
+    Sums of whole numbers are exact, so that they do not depend on how rows are cut into blocks.
 
     Parameters
     ----------
-    n_samples, n_genes
-        Samples of the run; genes of the vocabulary.
+    n_samples
+        Samples of the run.
+    genes
+        Programme to positions of its measured genes, from `genes_of_programmes`.
+    present
+        bool `[n_genes]`: genes of the vocabulary that the file measured; the others are not ranked.
     """
 
-    def __init__(self, n_samples: int, n_genes: int) -> None:
+    def __init__(self, n_samples: int, genes: Mapping[str, Ints], present: npt.NDArray[np.bool_]) -> None:
         self.n_cells: Ints = np.zeros(n_samples, dtype=np.int64)
-        self._n_genes = n_genes
+        self._genes, self._present = genes, present
+        self._place = np.cumsum(present) - 1
         self._sums: dict[int, npt.NDArray[np.uint32]] = {}
+        self._scores = np.full((n_samples, len(genes)), np.nan)
 
     def update(self, sample: Ints, counts: sparse.csr_matrix) -> None:
         """Add cells: sample of each, int64 `[n_cells]`, and raw counts `[n_cells, n_genes]` in the vocabulary's order.
@@ -90,39 +96,37 @@ class Pseudobulk:
         ValueError
             If the shapes do not fit.
         """
-        if counts.shape != (len(sample), self._n_genes):
-            raise ValueError(f"Expected counts of shape {(len(sample), self._n_genes)} but got {counts.shape}.")
+        shape = (len(sample), len(self._present))
+        if counts.shape != shape:
+            raise ValueError(f"Expected counts of shape {shape} but got {counts.shape}.")
         for code, rows in rows_by_sample(sample, len(self.n_cells)):
             self.n_cells[code] += len(rows)
             found = np.asarray(counts[rows].sum(axis=0, dtype=np.float64)).ravel()
-            sums = self._sums.setdefault(code, np.zeros(self._n_genes, dtype=np.uint32))
+            sums = self._sums.setdefault(code, np.zeros(len(self._present), dtype=np.uint32))
             sums += np.rint(found).astype(np.uint32)
 
-    def scores(self, genes: Mapping[str, Ints], present: npt.NDArray[np.bool_]) -> pd.DataFrame:
-        """Return the score of each programme in each sample, once all cells have passed.
+    def end(self, samples: Ints) -> None:
+        """Score samples of which all cells have passed, int64 `[n]`, and let go of their counts."""
+        for code in samples.tolist():
+            sums = self._sums.pop(code, None)
+            if sums is not None and self.n_cells[code] >= MIN_NEUTROPHILS:
+                rank = (stats.rankdata(sums[self._present]) - 1) / max(1, int(self._present.sum()) - 1)
+                of_genes = [rank[self._place[at]] for at in self._genes.values()]
+                self._scores[code] = [ranks.mean() if len(ranks) else np.nan for ranks in of_genes]
+
+    def scores(self) -> pd.DataFrame:
+        """Return the score of each programme in each sample that has ended.
 
         The score is the mean rank of its genes among all measured genes, by counts in the pseudobulk, ties at their
         mean, from 0 (all lowest) over 0.5 (as any gene) to 1: a linear function of the Mann-Whitney statistic, which
         depth shifts less than it does a mean of expression.
-
-        Parameters
-        ----------
-        genes
-            Programme to positions of its measured genes, from `genes_of_programmes`.
-        present
-            bool `[n_genes]`: genes that the file measured; the others are not ranked.
 
         Returns
         -------
         DataFrame
             float64, one row per sample and one column per programme; NaN below `MIN_NEUTROPHILS` called neutrophils.
         """
-        scores = np.full((len(self.n_cells), len(genes)), np.nan)
-        place = np.cumsum(present) - 1
-        for code in np.flatnonzero(self.n_cells >= MIN_NEUTROPHILS).tolist():
-            rank = (stats.rankdata(self._sums[code][present]) - 1) / max(1, int(present.sum()) - 1)
-            scores[code] = [rank[place[at]].mean() if len(at) else np.nan for at in genes.values()]
-        return pd.DataFrame(scores, columns=list(genes))
+        return pd.DataFrame(self._scores, columns=list(self._genes))
 
 
 def genes_of_programmes(vocabulary: GeneVocabulary, species: str, present: npt.NDArray[np.bool_]) -> dict[str, Ints]:

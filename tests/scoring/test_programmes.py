@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +12,13 @@ from scoring.programmes import Pseudobulk, genes_of_programmes, load_programmes,
 COUNTS = np.array([[5, 0, 1, 0, 3, 0], [4, 1, 0, 0, 2, 0]], dtype=np.float32)
 
 
-def pseudobulk_of(counts, times=20):
-    bulk = Pseudobulk(2, counts.shape[1])
+def scores_of(counts, genes, times=20, present=None):
+    """Scores of two samples: the second has these cells, so many times over, the first has none."""
+    bulk = Pseudobulk(2, genes, np.ones(counts.shape[1], dtype=bool) if present is None else present)
     for _ in range(times):
         bulk.update(np.ones(len(counts), dtype=np.int64), sparse.csr_matrix(counts))
-    return bulk
+    bulk.end(np.array([0, 1]))
+    return bulk.scores()
 
 
 def test_there_are_four_programmes_for_the_tumour_and_three_against_it():
@@ -34,7 +38,7 @@ def test_human_lists_are_the_counterparts_of_the_mouse_lists():
 
 def test_a_score_is_the_mean_rank_in_the_pseudobulk():
     """Sums are 180, 20, 20, 0, 100, 0: ranks by hand, of six genes, ties at their mean."""
-    scores = pseudobulk_of(COUNTS).scores({"a": np.array([0, 4]), "b": np.array([1, 5])}, np.ones(6, dtype=bool))
+    scores = scores_of(COUNTS, {"a": np.array([0, 4]), "b": np.array([1, 5])})
     assert scores["a"].tolist()[1] == pytest.approx((5 + 4) / 2 / 5)
     assert scores["b"].tolist()[1] == pytest.approx((2.5 + 0.5) / 2 / 5)
     assert np.isnan(scores.loc[0]).all()
@@ -44,7 +48,7 @@ def test_a_score_is_mann_whitneys_statistic():
     rng = np.random.default_rng(0)
     counts = rng.poisson(rng.gamma(0.5, 2, 300), (40, 300)).astype(np.float32)
     inside = rng.choice(300, 12, replace=False)
-    score = pseudobulk_of(counts, 1).scores({"a": inside}, np.ones(300, dtype=bool))["a"].iloc[1]
+    score = scores_of(counts, {"a": inside}, 1)["a"].iloc[1]
     total = counts.sum(axis=0)
     u = stats.mannwhitneyu(total[inside], np.delete(total, inside)).statistic
     assert score == pytest.approx((u + 12 * 11 / 2) / 12 / 299)
@@ -52,7 +56,7 @@ def test_a_score_is_mann_whitneys_statistic():
 
 def test_unmeasured_genes_are_not_ranked():
     present = np.array([True, True, True, False, True, False])
-    scores = pseudobulk_of(COUNTS).scores({"a": np.array([4])}, present)
+    scores = scores_of(COUNTS, {"a": np.array([4])}, present=present)
     assert scores["a"].iloc[1] == pytest.approx(2 / 3)
 
 
@@ -60,20 +64,34 @@ def test_sums_do_not_depend_on_blocks():
     rng = np.random.default_rng(1)
     counts = sparse.csr_matrix(rng.poisson(0.3, (90, 50)).astype(np.float32))
     sample = rng.integers(0, 2, 90)
-    at_once, in_parts = Pseudobulk(2, 50), Pseudobulk(2, 50)
+    at_once, in_parts = (Pseudobulk(2, {"a": np.arange(9)}, np.ones(50, dtype=bool)) for _ in range(2))
     at_once.update(sample, counts)
     for first in range(0, 90, 7):
         in_parts.update(sample[first : first + 7], counts[first : first + 7])
-    genes = {"a": np.arange(9)}
-    scores = [bulk.scores(genes, np.ones(50, dtype=bool)) for bulk in (at_once, in_parts)]
+    for bulk in (at_once, in_parts):
+        bulk.end(np.array([1, 0]))
+    scores = [bulk.scores() for bulk in (at_once, in_parts)]
     assert scores[0].equals(scores[1])
     assert not scores[0].isna().any().any()
 
 
 def test_fewer_than_thirty_neutrophils_have_no_score():
-    genes, present = {"a": np.array([0])}, np.ones(6, dtype=bool)
-    assert np.isnan(pseudobulk_of(COUNTS, 14).scores(genes, present)["a"].iloc[1])
-    assert not np.isnan(pseudobulk_of(COUNTS, 15).scores(genes, present)["a"].iloc[1])
+    genes = {"a": np.array([0])}
+    assert np.isnan(scores_of(COUNTS, genes, 14)["a"].iloc[1])
+    assert not np.isnan(scores_of(COUNTS, genes, 15)["a"].iloc[1])
+
+
+def test_counts_are_let_go_of_when_a_sample_ends():
+    bulk = Pseudobulk(10_000, {"a": np.array([0])}, np.ones(1_000, dtype=bool))
+    counts = sparse.csr_matrix(np.ones((30, 1_000), dtype=np.float32))
+    tracemalloc.start()
+    for code in range(200):
+        bulk.update(np.full(30, code), counts)
+        bulk.end(np.array([code]))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 20 * 4 * 1_000  # of 200 sums
+    assert bulk.scores()["a"].notna().sum() == 200
 
 
 def test_a_programme_with_too_few_measured_genes_is_left_out():

@@ -51,6 +51,21 @@ def test_percentiles_of_genes_are_counted_from_below():
     assert facts.edge_genes.tolist() == [50]
 
 
+def test_many_genes_are_right_to_the_width_of_a_bin():
+    n_genes = np.array([499, 500, 507, 1234, 1999, 2000, 2600])
+    facts = accumulate(7, (np.arange(7), n_genes, n_genes, np.ones((7, 2))))
+    assert facts.min_genes.tolist()[:2] == [499, 500]
+    assert facts.min_genes.tolist()[5:] == [2000, 2000]
+    assert (facts.min_genes <= n_genes).all()
+    assert (facts.min_genes[:6] > n_genes[:6] / 1.015).all()
+
+
+def test_each_of_very_many_samples_has_its_own_percentile():
+    n_genes = np.arange(3_000) % 400
+    facts = accumulate(3_000, (np.arange(3_000), n_genes, n_genes, np.ones((3_000, 2))))
+    np.testing.assert_array_equal(facts.min_genes, n_genes)
+
+
 def test_blocks_add_up():
     rng = np.random.default_rng(1)
     sample, size = rng.integers(0, 3, 500), rng.integers(10, 5000, 500)

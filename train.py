@@ -41,7 +41,7 @@ from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS
 from schema.provenance import describe_program
 from scoring.burden import BurdenReference
 from scoring.comparison import Grouped
-from scoring.detection import detection_limit
+from scoring.detection import detection_limit, unread_types
 from scoring.droplets import MIN_COUNTS, low_counts
 from scoring.grouping import group_by_stage
 from scoring.validation import SampleTable
@@ -442,6 +442,13 @@ def with_limit(bundle: Bundle) -> Bundle:
     limit = detection_limit(bundle.confusion, bundle.ontology)
     if limit is None:
         logger.warning("No limit of detection is known: it takes two held-out donors")
+    elif unread := unread_types(bundle.confusion, bundle.training_labels, bundle.ontology):
+        logger.warning(
+            "Held-out donors have no cells of %d types that were learnt, so how often these are taken for neutrophils is "
+            "not in the limit of detection: %s. Hold out donors that have them (split.val_donors)",
+            len(unread),
+            ", ".join(unread),
+        )
     return replace(bundle, detection_limit=limit)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
 from schema.confusion import Confusion, DetectionLimit
 from schema.depths import N_DEPTHS
-from schema.labels import CellOntology
+from schema.labels import TYPE_LEVEL, CellOntology
 from scoring.burden_types import BurdenTypes
 from scoring.correction import Correction
 
@@ -57,6 +59,26 @@ def detection_limit(confusion: Confusion, ontology: CellOntology, seed: int = 0)
         return None
     limit = max(float(np.quantile(found, _QUANTILE, method="higher")), 100 / N_CELLS)
     return DetectionLimit(percent=limit, n_cells=N_CELLS, n_donors=len(donors), n_samples=len(found))
+
+
+def unread_types(confusion: Confusion, labels: Iterable[str], ontology: CellOntology) -> list[str]:
+    """Return the names of counted types that were learnt and of which no held-out donor has cells, in node order.
+
+    How often their cells are taken for neutrophils is not known: the limit of detection and the interval leave it out.
+
+    Parameters
+    ----------
+    confusion
+        How cells of held-out donors were read.
+    labels
+        Ids of the nodes that training cells are labelled with.
+    ontology
+        Label tree.
+    """
+    types, ancestor = ontology.nodes_at(TYPE_LEVEL), ontology.ancestor_at(TYPE_LEVEL)
+    learnt = np.isin(types, [ancestor[ontology.index_by_id[label]] for label in labels])
+    unread = learnt & BurdenTypes.of(ontology).counted & (confusion.cells.sum(axis=(0, 1)) == 0)
+    return [ontology.nodes[node].name for node in types[unread]]
 
 
 def _burdens(said: Floats, correction: Correction, types: BurdenTypes, n: int, rng: np.random.Generator) -> list[float]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scoring.detection import N_CELLS, detection_limit
+from scoring.detection import N_CELLS, detection_limit, unread_types
 from tests.scoring.made_confusion import made_confusion
 
 
@@ -37,3 +37,15 @@ def test_without_two_donors_there_is_none(ontology, n_donors):
 def test_it_is_the_same_each_time(ontology):
     confusion = made_confusion(ontology, [0.95] * 3, [0.05, 0.1, 0.2])
     assert detection_limit(confusion, ontology) == detection_limit(confusion, ontology)
+
+
+def test_types_that_no_held_out_donor_has_are_named(ontology):
+    confusion = made_confusion(ontology, [0.95] * 2, [0.0] * 2)
+    types = [ontology.nodes[i].id for i in ontology.nodes_at(2)]
+    confusion.cells[:, :, [types.index(name) for name in ("MAST", "DC", "ERY")]] = 0
+    confusion.cells[1, :, types.index("MONO")] = 0  # one donor has them still
+    # mast cells are learnt, dendritic cells by a label below, monocytes are read; the burden counts no erythroid cells,
+    # and of a myeloid cell the type is open
+    learnt = {"MAST": 9, "CDC1": 9, "MONO": 9, "ERY": 9, "L1_MYE": 9}
+    names = [ontology.nodes[ontology.index_by_id[name]].name for name in ("DC", "MAST")]
+    assert sorted(unread_types(confusion, learnt, ontology)) == sorted(names)

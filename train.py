@@ -444,8 +444,8 @@ def with_limit(bundle: Bundle) -> Bundle:
         logger.warning("No limit of detection is known: it takes two held-out donors")
     elif unread := unread_types(bundle.confusion, bundle.training_labels, bundle.ontology):
         logger.warning(
-            "Held-out donors have no cells of %d types that were learnt, so how often these are taken for neutrophils is "
-            "not in the limit of detection: %s. Hold out donors that have them (split.val_donors)",
+            "Held-out donors have no cells of %d types that were learnt, so how often these are taken for neutrophils "
+            "is not in the limit of detection: %s. Hold out donors that have them (split.val_donors)",
             len(unread),
             ", ".join(unread),
         )

@@ -71,6 +71,7 @@ from scoring.programmes import Pseudobulk, genes_of_programmes
 from scoring.sample_facts import SampleFactsAccumulator
 from scoring.samples import RunFacts, assemble_samples
 from scoring.stages import SUFFIXES, CellEvidence, Notes, OutputEvidence, StageEvidence, stage_cells, stage_types
+from scoring.state_shares import StateReading
 from scoring.truth import true_burden
 
 logger = logging.getLogger(__name__)
@@ -427,6 +428,8 @@ class Run:
             n_called_neutrophils=self.pseudobulk.n_cells,
             scores=self.pseudobulk.scores(),
             learnt=learnt_nodes([*self.bundle.training_labels, *self.bundle.made_labels], self.ontology),
+            reading=StateReading(self.bundle.state_confusion),
+            seed=self.config.burden.seed,
         )
         return assemble_companions(self.samples, evidence, self.ontology)
 

@@ -71,9 +71,8 @@ def scores(
     true_type = ontology.ancestor_at(TYPE_LEVEL)[truth]
     neutrophil = ontology.index_by_id[ontology.roles.neutrophil]
     is_neutrophil = true_type == neutrophil
-    states = np.flatnonzero(ontology.parents == neutrophil)
     result = {"types": macro_f1(true_type, called_type, np.unique(true_type))}
-    result["states"] = macro_f1(truth[is_neutrophil], called[is_neutrophil], states)
+    result["states"] = macro_f1(truth[is_neutrophil], called[is_neutrophil], ontology.neutrophil_states)
     result["neutrophil"] = f1(true_type, called_type, neutrophil)
     for low, high in zip(UMI_BINS, (*UMI_BINS[1:], np.inf), strict=True):
         here = (library_size >= low) & (library_size < high)

@@ -32,7 +32,7 @@ from schema.labels import TYPE_LEVEL, CellOntology
 from schema.predictions import STAGE_OUTPUTS
 from schema.stages import StageScale
 
-FORMAT = 5
+FORMAT = 6
 WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
 _KEYS = {
     "format",
@@ -53,8 +53,9 @@ _KEYS = {
     "files",
 }
 _MAX_JSON_BYTES = 50_000_000
-_NOVELTY, _STAGING, _CONFUSION = "novelty.", "staging.", "confusion."
-"""Beginnings of the names of the tensors of the novelty score, the stage and the confusion among the weights."""
+_NOVELTY, _STAGING = "novelty.", "staging."
+_CONFUSION, _STATE_CONFUSION = "confusion.", "state_confusion."
+"""Beginnings of the names of the tensors of the novelty score, the stage and the confusions among the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,9 @@ class Bundle:
         The novelty score.
     rules
         When a cell gets a label.
-    confusion
-        How cells of the donors of the calibration were read; without any donor where there were none.
+    confusion, state_confusion
+        How cells of the donors of the calibration were read: types, and neutrophil states among neutrophils; without
+        any donor where there were none.
     detection_limit
         Limit of detection of the burden; None where there were too few donors for one.
     training_labels
@@ -105,6 +107,7 @@ class Bundle:
     novelty: Novelty
     rules: CallRules
     confusion: Confusion
+    state_confusion: Confusion
     training_labels: Mapping[str, int]
     training_prior: Tensor
     metrics: Mapping[str, float]
@@ -161,7 +164,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         weights = bundle.network.state_dict() | bundle.novelty.state_dict(prefix=_NOVELTY)
-        weights |= {_CONFUSION + name: torch.from_numpy(values) for name, values in vars(bundle.confusion).items()}
+        for start, part in ((_CONFUSION, bundle.confusion), (_STATE_CONFUSION, bundle.state_confusion)):
+            weights |= {start + name: torch.from_numpy(values) for name, values in vars(part).items()}
         weights |= bundle.staging.state_dict(prefix=_STAGING) if bundle.staging is not None else {}
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, draft / WEIGHTS)
         (draft / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
@@ -190,6 +194,14 @@ def load_bundle(folder: Path) -> Bundle:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, NeutrostageError) as error:
         raise _broken(DESCRIPTION, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+
+
+def _confusion(weights: dict[str, Tensor], start: str, n_classes: int) -> Confusion:
+    """Take a confusion out of the weights."""
+    found = Confusion(**{name: value.numpy() for name, value in _taken(weights, start).items()})
+    if found.cells.shape[-1] != n_classes:
+        raise _broken(WEIGHTS, f"a {start.rstrip('.').replace('_', ' ')} that does not fit the label tree")
+    return found
 
 
 def _describe(bundle: Bundle, draft: Path) -> dict[str, Any]:
@@ -264,9 +276,8 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         n_types=len(ontology.nodes_at(TYPE_LEVEL)),
     )
     _fill(novelty, _taken(weights, _NOVELTY), "novelty score")
-    confusion = Confusion(**{name: value.numpy() for name, value in _taken(weights, _CONFUSION).items()})
-    if confusion.cells.shape[-1] != len(ontology.nodes_at(TYPE_LEVEL)):
-        raise _broken(WEIGHTS, "a confusion that does not fit the label tree")
+    confusion = _confusion(weights, _CONFUSION, len(ontology.nodes_at(TYPE_LEVEL)))
+    state_confusion = _confusion(weights, _STATE_CONFUSION, len(ontology.neutrophil_states))
     staging = _new_staging(content["staging"], ontology, network, scale)
     of_staging = _taken(weights, _STAGING)
     if staging is not None:
@@ -294,6 +305,7 @@ def _assemble(folder: Path, content: dict[str, Any]) -> Bundle:
         novelty=novelty.eval(),
         rules=CallRules(**{k: math.inf if v is None else float(v) for k, v in content["rules"].items()}),
         confusion=confusion,
+        state_confusion=state_confusion,
         detection_limit=DetectionLimit(**content["detection_limit"]) if content["detection_limit"] else None,
         training_labels={str(k): int(v) for k, v in content["training_labels"].items()},
         staging=staging.eval() if staging is not None else None,

@@ -52,7 +52,7 @@ class Calibration:
 
     Attributes
     ----------
-    temperatures, novelty, rules, confusion, metrics, checks
+    temperatures, novelty, rules, confusion, state_confusion, metrics, checks
         As in a bundle.
     """
 
@@ -60,6 +60,7 @@ class Calibration:
     novelty: Novelty
     rules: CallRules
     confusion: Confusion
+    state_confusion: Confusion
     metrics: Mapping[str, float]
     checks: Mapping[str, list[dict[str, Any]]]
 
@@ -111,11 +112,13 @@ def calibrate(
         node = tree.node_log_probabilities(logits, temperatures).exp()
         check.update(node, batch.cell_type)
         curve.update(node.numpy(), batch.cell_type.numpy())
+    confusions = read_confusion(network, temperatures, ontology, held_out(None), donor)
     return Calibration(
         temperatures=temperatures,
         novelty=novelty,
         rules=CallRules(back_off=curve.choose(config.accuracy), novelty=limit),
-        confusion=read_confusion(network, temperatures, ontology, held_out(None), donor),
+        confusion=confusions.types,
+        state_confusion=confusions.states,
         metrics=check.metrics(),
         checks={"reliability": check.rows(), "back_off": curve.rows(), "novelty": found},
     )

@@ -50,5 +50,11 @@ def carry_over(
     before = encoded(validated.network, validated.novelty, training(MOST_CELLS))
     carry_novelty(novelty, encoded(network, novelty, all_cells(MOST_CELLS)), validated.novelty, before)
     again = read_confusion(network, validated.temperatures, validated.ontology, held_out(None), donor)
-    confusion = validated.confusion.and_also(again)
-    return replace(validated, network=network, novelty=novelty.eval(), confusion=confusion, digest="")
+    return replace(
+        validated,
+        network=network,
+        novelty=novelty.eval(),
+        confusion=validated.confusion.and_also(again.types),
+        state_confusion=validated.state_confusion.and_also(again.states),
+        digest="",
+    )

@@ -155,6 +155,11 @@ class CellOntology:
         is_leaf = np.isin(np.arange(len(self.nodes)), self.leaves)
         return np.flatnonzero((self.levels == level) | (is_leaf & (self.levels < level)))
 
+    @cached_property
+    def neutrophil_states(self) -> npt.NDArray[np.int64]:
+        """Nodes of the neutrophil states, int64 `[n_states]`: the children of the neutrophil."""
+        return np.flatnonzero(self.parents == self.index_by_id[self.roles.neutrophil])
+
     def ancestor_at(self, level: int) -> npt.NDArray[np.int64]:
         """Return each node's ancestor (or itself) at a level, int64 `[n_nodes]`; -1 for nodes above that level.
 

@@ -213,8 +213,6 @@ def fraction_columns(ontology: CellOntology) -> tuple[Column, ...]:
 
 def state_columns(ontology: CellOntology) -> tuple[Column, ...]:
     """Return one column per neutrophil state: its expected share among the neutrophils of a sample."""
-    neutrophil = ontology.index_by_id[ontology.roles.neutrophil]
-    states = [i for i in range(len(ontology.nodes)) if ontology.parents[i] == neutrophil]
     return tuple(
         Column(
             f"state_{ontology.nodes[i].id}",
@@ -222,7 +220,7 @@ def state_columns(ontology: CellOntology) -> tuple[Column, ...]:
             "fraction",
             f"expected share of neutrophils: {ontology.nodes[i].name}",
         )
-        for i in states
+        for i in ontology.neutrophil_states.tolist()
     )
 
 

@@ -15,6 +15,7 @@ from scoring.doublet_ratio import MIN_DOUBLETS, MIN_PAIR, doublet_ratio
 from scoring.intervals import odds_interval, share_interval
 from scoring.programmes import MIN_GENES_SHARE, MIN_NEUTROPHILS, load_programmes, polarity
 from scoring.sample_facts import MIN_STATE_NEUTROPHILS
+from scoring.state_shares import StateReading, drawn_interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +25,9 @@ where both are equally many."""
 
 MIN_VESSEL_CELLS = 30
 """Expected endothelial cells of blood vessels: with fewer, the interval of the share of tip cells spans 30 points."""
+
+
+_PRO = "pro_tumor_percent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +44,18 @@ class CompanionEvidence:
         From `Pseudobulk.scores`, one row per sample.
     learnt
         Ids of the nodes that the bundle has learnt, from `learnt_nodes`.
+    reading
+        How held-out donors' states were read.
+    seed
+        Seed of the draws of the states' intervals.
     """
 
     expected_cells: Floats
     n_called_neutrophils: npt.NDArray[np.int64]
     scores: pd.DataFrame
     learnt: Set[str]
+    reading: StateReading
+    seed: int = 0
 
 
 def assemble_companions(samples: pd.DataFrame, evidence: CompanionEvidence, ontology: CellOntology) -> pd.DataFrame:
@@ -127,32 +137,41 @@ class _Notes:
 
 def _states(evidence: CompanionEvidence, ontology: CellOntology, notes: _Notes) -> pd.DataFrame:
     """Return the share of each state of the neutrophils, and that of the pro-tumour ones, with intervals."""
-    roles, cells = ontology.roles, evidence.expected_cells
-    columns = [column.name for column in state_columns(ontology)]
-    neutrophils = cells[:, ontology.below(roles.neutrophil)].sum(axis=1)
-    in_a_state = neutrophils - cells[:, ontology.below(*roles.excluded_states)].sum(axis=1)
-    pro = cells[:, ontology.below(*roles.pro_tumor_states)].sum(axis=1)
-    learnt = bool(columns) and any(name.removeprefix("state_") in evidence.learnt for name in columns)
-    enough = learnt & (neutrophils >= MIN_STATE_NEUTROPHILS)
+    states, n_samples = ontology.neutrophil_states, len(evidence.expected_cells)
+    names = [column.name for column in state_columns(ontology)]
+    if not any(name.removeprefix("state_") in evidence.learnt for name in names):
+        notes.add(np.ones(n_samples, dtype=bool), "states: no neutrophil state was labelled in training")
+        return pd.DataFrame(
+            np.nan, index=range(n_samples), columns=[end for name in (*names, _PRO) for end in _with_ends(name)]
+        )
+    cells = evidence.expected_cells @ ontology.leaves_below[states].T
+    is_pro, is_excluded = (
+        ontology.inside(*ids)[states] for ids in (ontology.roles.pro_tumor_states, ontology.roles.excluded_states)
+    )
+    # each share: which states are its part, and of which it is a part
+    part, whole = np.vstack([np.eye(len(states), dtype=bool), is_pro]), np.ones((len(states) + 1, len(states)), bool)
+    whole[-1] = ~is_excluded
+    n_whole = cells @ whole.T
+    enough = (n_whole >= MIN_STATE_NEUTROPHILS) & part.any(axis=1)
+    shares = np.divide(cells @ part.T, n_whole, out=np.full(n_whole.shape, np.nan), where=enough)
+    ends = np.full((2, *shares.shape), np.nan)
+    for code in np.flatnonzero(enough.any(axis=1)).tolist():
+        drawn = evidence.reading.draw(cells[code], np.random.SeedSequence(evidence.seed, spawn_key=(code,)))
+        of_share = (drawn @ part.T) / np.maximum(drawn @ whole.T, 1e-12)
+        for place in np.flatnonzero(enough[code]).tolist():
+            ends[:, code, place] = drawn_interval(of_share[:, place], shares[code, place], n_whole[code, place])
+    notes.add(~enough[:, -1], f"states: fewer than {MIN_STATE_NEUTROPHILS} expected neutrophils")
     table: dict[str, Floats] = {}
-    for name in columns:
-        of_state = cells[:, ontology.below(name.removeprefix("state_"))].sum(axis=1)
-        table |= dict(zip((name, f"{name}_low", f"{name}_high"), _share(of_state, neutrophils, enough), strict=True))
-    enough_left = enough & (in_a_state >= MIN_STATE_NEUTROPHILS) & bool(roles.pro_tumor_states)
-    ends = (f"pro_tumor_{end}" for end in ("percent", "low", "high"))
-    table |= {name: 100 * part for name, part in zip(ends, _share(pro, in_a_state, enough_left), strict=True)}
-    if not learnt:
-        notes.add(np.ones(len(cells), dtype=bool), "states: no neutrophil state was labelled in training")
-    elif columns:
-        notes.add(~enough_left, f"states: fewer than {MIN_STATE_NEUTROPHILS} expected neutrophils")
+    for place, name in enumerate((*names, _PRO)):
+        times = 100 if name == _PRO else 1
+        table |= dict(zip(_with_ends(name), (times * of[:, place] for of in (shares, *ends)), strict=True))
     return pd.DataFrame(table)
 
 
-def _share(part: Floats, whole: Floats, enough: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-    """Return share and interval, NaN where there are not enough cells."""
-    share = np.divide(part, whole, out=np.full(len(whole), np.nan), where=enough & (whole > 0))
-    low, high = (np.where(enough, end, np.nan) for end in share_interval(np.minimum(part, whole), whole))
-    return share, low, high
+def _with_ends(name: str) -> tuple[str, str, str]:
+    """Return the names of the columns of a share and of the ends of its interval."""
+    start = name.removesuffix("_percent")
+    return name, f"{start}_low", f"{start}_high"
 
 
 def _ratio(evidence: CompanionEvidence, ontology: CellOntology, notes: _Notes) -> pd.DataFrame:
@@ -220,7 +239,10 @@ def _tip_share(evidence: CompanionEvidence, ontology: CellOntology, notes: _Note
     vessels = cells @ ontology.leaves_below[ontology.parents[at]]
     enough = vessels >= MIN_VESSEL_CELLS
     notes.add(~enough, f"niche: fewer than {MIN_VESSEL_CELLS} expected endothelial cells of blood vessels")
-    return _share(cells @ ontology.leaves_below[at], vessels, enough)
+    tips = cells @ ontology.leaves_below[at]
+    low, high = (np.where(enough, end, np.nan) for end in share_interval(np.minimum(tips, vessels), vessels))
+    share = np.divide(tips, vessels, out=np.full(len(cells), np.nan), where=enough)
+    return share, low, high
 
 
 def _note_scores(evidence: CompanionEvidence, notes: _Notes) -> None:

@@ -100,9 +100,7 @@ def called_node(ontology: CellOntology, name: str) -> int:
         If it means nothing that a cell can be called.
     """
     node = ontology.find(name)
-    neutrophil = ontology.index_by_id[ontology.roles.neutrophil]
-    states = np.flatnonzero(ontology.parents == neutrophil)
-    if node is not None and node in {*ontology.nodes_at(TYPE_LEVEL).tolist(), *states.tolist()}:
+    if node is not None and node in {*ontology.nodes_at(TYPE_LEVEL).tolist(), *ontology.neutrophil_states.tolist()}:
         return node
     raise UsageError(
         "calls are explained for a type (level 2) or a neutrophil state",

@@ -73,7 +73,7 @@ class SampleFacts(NamedTuple):
         States are the children of the neutrophil node in node order; NaN below 30 expected neutrophils.
         """
         neutrophil = ontology.index_by_id[ontology.roles.neutrophil]
-        cells = self.expected_cells @ ontology.leaves_below[ontology.parents == neutrophil].T
+        cells = self.expected_cells @ ontology.leaves_below[ontology.neutrophil_states].T
         total = self.expected_cells @ ontology.leaves_below[neutrophil]
         return _shares(cells, np.where(total >= MIN_STATE_NEUTROPHILS, total, 0))
 

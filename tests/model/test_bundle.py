@@ -80,6 +80,7 @@ def bundle(ontology):
         novelty=novelty,
         rules=CallRules(back_off=0.65, novelty=float("inf")),
         confusion=made_confusion(len(ontology.nodes_at(2))),
+        state_confusion=made_confusion(9),
         detection_limit=LIMIT,
         training_labels={"NEUT": 3, "N_ANG": 2, "L1_MYE": 5},
         made_labels=("DBL_OTHER",),
@@ -171,8 +172,8 @@ def test_a_changed_file_is_named(folder, name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 4}, "bundles of format 5: got format 4"),
-        ({"format": 6}, "format 6"),
+        ({"format": 5}, "bundles of format 6: got format 5"),
+        ({"format": 7}, "format 7"),
         ({"surprise": 1}, "surprise"),
         ({"temperatures": [1.0]}, "temperatures"),
         ({"temperatures": [1.0, 0.0, 1.0]}, "temperatures"),

@@ -14,8 +14,8 @@ def counted(ontology):
     leaf = {ontology.nodes[node].id: column for column, node in enumerate(ontology.leaves)}
     below = LabelTree(ontology).below.float()
 
-    def count(*rows):
-        found = ConfusionCount(ontology)
+    def count(*rows, new=ConfusionCount.of_types):
+        found = new(ontology)
         for label, donor, umi, of_leaf in rows:  # one batch for each cell
             probabilities = torch.zeros(1, len(leaf))
             for name, value in of_leaf.items():
@@ -45,6 +45,23 @@ def test_means_are_kept_by_donor_depth_and_type(counted, at):
     assert found.said[1, 5, at("NEUT"), at("MONO")] == 1.0
     assert found.said[0, 1, at("MONO"), at("NEUT")] == 0.25
     assert found.cells.sum() == 4
+
+
+def test_states_are_read_among_neutrophils(counted, ontology):
+    found = counted(
+        ("N_MAT", 4, 250.0, {"N_ANG": 0.2, "N_MAT": 0.2, "MONO": 0.6}),
+        ("N_MAT", 4, 250.0, {"MONO": 1.0}),
+        ("NEUT", 4, 250.0, {"N_MAT": 1.0}),
+        ("MONO", 2, 250.0, {"N_MAT": 0.25, "MONO": 0.75}),
+        new=ConfusionCount.of_states,
+    )
+    names = [ontology.nodes[i].id for i in ontology.neutrophil_states]
+    ang, mat = names.index("N_ANG"), names.index("N_MAT")
+    assert found.donor.tolist() == [4]
+    assert found.cells.sum() == found.cells[0, 1, mat] == 2
+    # half of the first cell, and of the second, which is none for sure, a ninth as of any
+    np.testing.assert_allclose(found.said[0, 1, mat, [ang, mat]], [(1 / 2 + 1 / 9) / 2] * 2, rtol=1e-6)
+    np.testing.assert_allclose(found.said[0, 1, mat].sum(), 1, rtol=1e-6)
 
 
 def test_labels_above_a_type_do_not_count(counted):

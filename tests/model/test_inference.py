@@ -49,6 +49,7 @@ def bundle(ontology):
         novelty=Novelty(n_nodes=len(ontology.nodes), n_latent=4, n_genes=3, n_types=len(ontology.nodes_at(2))),
         rules=CallRules(back_off=0.5, novelty=float("inf")),
         confusion=Confusion.empty(len(ontology.nodes_at(2))),
+        state_confusion=Confusion.empty(len(ontology.neutrophil_states)),
         training_labels={"NEUT": 3},
         training_prior=leaf_prior(label_counts, ontology),
         metrics={},

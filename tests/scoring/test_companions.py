@@ -2,10 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from schema.confusion import Confusion
 from schema.predictions import companion_columns, write_companions
 from scoring.companion_section import companion_rows
 from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
 from scoring.programmes import load_programmes
+from scoring.state_shares import StateReading
 
 LEAVES = ("N_ANG", "N_MAT", "N_LQ", "MAL", "B", "EC_TIP", "EC_CAP", "DBL_NEUT_MAL", "DBL_OTHER")
 
@@ -14,7 +16,7 @@ LEAVES = ("N_ANG", "N_MAT", "N_LQ", "MAL", "B", "EC_TIP", "EC_CAP", "DBL_NEUT_MA
 def table_of(ontology):
     """Return a function that makes companions of one sample from expected cells of leaves by id."""
 
-    def make(cells, *, assessability="assessable", learnt=LEAVES, score=0.64, n_called=50):
+    def make(cells, *, assessability="assessable", learnt=LEAVES, score=0.64, n_called=50, confusion=None):
         place = {ontology.nodes[leaf].id: i for i, leaf in enumerate(ontology.leaves)}
         expected = np.zeros((1, len(place)))
         for name, n in cells.items():
@@ -35,6 +37,7 @@ def table_of(ontology):
             n_called_neutrophils=np.array([n_called]),
             scores=scores,
             learnt=learnt_nodes(learnt, ontology),
+            reading=StateReading(confusion or Confusion.empty(len(ontology.neutrophil_states))),
         )
         return assemble_companions(samples, evidence, ontology)
 
@@ -57,6 +60,21 @@ def test_shares_of_states_are_of_all_neutrophils_and_stand_in_their_intervals(ta
     names = [c.name for c in companion_columns(ontology) if c.name.startswith("state_") and c.name.count("_") == 2]
     assert sum(row[name] for name in names) == pytest.approx(1)
     assert all(row[f"{name}_low"] <= row[name] <= row[f"{name}_high"] for name in names)
+
+
+def test_what_donors_mistake_widens_and_moves_the_interval(table_of, ontology):
+    """Of mature cells a third is read as angiogenic: of 30 angiogenic and 60 mature read, none and 90 are likeliest."""
+    names = [ontology.nodes[i].id for i in ontology.neutrophil_states]
+    confusion = Confusion.empty(len(names))
+    said = np.tile(np.eye(len(names), dtype=np.float32), (4, confusion.cells.shape[1], 1, 1))
+    said[:, :, names.index("N_MAT"), [names.index("N_MAT"), names.index("N_ANG")]] = np.array([2 / 3, 1 / 3])
+    confusion = Confusion(np.arange(4), np.full(said.shape[:3], 1000), said)
+    cells = {"N_ANG": 30, "N_MAT": 60}
+    plain, read = table_of(cells).iloc[0], table_of(cells, confusion=confusion).iloc[0]
+    assert plain["pro_tumor_low"] > 20
+    assert read["pro_tumor_low"] == read["state_N_ANG_low"] == 0
+    assert read["state_N_MAT_high"] > plain["state_N_MAT_high"] + 0.1
+    assert read["state_N_ANG"] == plain["state_N_ANG"] == pytest.approx(1 / 3)
 
 
 def test_neutrophils_per_lymphocyte(table_of):
@@ -120,7 +138,7 @@ def test_the_file_has_the_contracts_columns(table_of, ontology, tmp_path):
 def test_rows_of_the_report(table_of):
     table = table_of(CELLS | {"MAL": 400, "DBL_NEUT_MAL": 30, "DBL_OTHER": 30})
     (row,) = companion_rows(table, pd.DataFrame({"sample_id": ["other", "s"]}))
-    assert row["pro_tumor"] == "37.5 (29.2–46.4)"
+    assert row["pro_tumor"] == "37.5 (28.2–45.9)"
     assert row["niche"] == "0.09"
     assert (row["doublets"], row["doublet_ratio"]) == ("30.0 / 23.2", "+0.37 (-0.41 to +1.15)")
     assert companion_rows(None, table) == []

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from schema.confusion import Confusion
 from schema.predictions import (
     ATTENTION_SHARE,
     LOG_ODDS,
@@ -19,6 +20,7 @@ from scoring.companions import CompanionEvidence, assemble_companions, learnt_no
 from scoring.comparison import Grouped, compare_samples
 from scoring.programmes import load_programmes
 from scoring.report import order_samples, render_report
+from scoring.state_shares import StateReading
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -360,6 +362,7 @@ def test_what_stands_beside_the_burden_has_a_section(make_content, make_samples,
     samples = make_samples(["a", "b"])
     scores = pd.DataFrame(0.7, index=range(2), columns=[programme.id for programme in load_programmes()])
     evidence = CompanionEvidence(
+        reading=StateReading(Confusion.empty(len(ontology.neutrophil_states))),
         expected_cells=np.full((2, len(ontology.leaves)), 8.0),
         n_called_neutrophils=np.array([50, 50]),
         scores=scores,

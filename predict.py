@@ -6,9 +6,9 @@ import json
 import logging
 import math
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -40,7 +40,8 @@ from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.comparisons import COMPARISON, PICTURES, write_comparison
 from schema.errors import InputError, UsageError
-from schema.outputs import claim_files, move_into_place
+from schema.disk import check_space
+from schema.outputs import claim_files, drafting, keep_apart
 from schema.predictions import (
     STAGE_OUTPUTS,
     cells_schema,
@@ -55,6 +56,7 @@ from schema.predictions import (
 )
 from schema.provenance import describe_program
 from schema.repeat import EarlierRun
+from schema.streams import show
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
 from scoring.by_sample import last_rows
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
@@ -93,11 +95,17 @@ FILES = (
 )
 """What a prediction writes, beside pictures and a comparison where they are wanted; run.json last."""
 
+RESULTS = (*FILES[:-1], *PICTURES, COMPARISON, FILES[-1])
+"""Every file that a prediction may write: none of an earlier one stays beside a new one."""
+
 REPORT = "report.html"
 """The file that can be left out."""
 
 _OWN = ("input", "bundle", "output", "orthologs", "overwrite", "repeat")
 """Options that a repeated run does not take from the earlier one."""
+
+_BYTES_PER_CELL = 200
+"""On disk, of our columns of obs and of cells.parquet."""
 
 _UNKNOWN_STEPS = 8
 """Times as many points on a path from a cell of which nothing is known: most of it is gone through at its beginning."""
@@ -201,22 +209,28 @@ def predict(config: PredictConfig) -> list[Path]:
     """
     earlier = EarlierRun.read(config.repeat) if config.repeat else None
     config = repeated(config, earlier) if earlier else config
-    names = files_of(config)
-    claim_files(config.output, names, overwrite=config.overwrite)
+    keep_apart(config.output, config.input, beside_too=True)
+    keep_apart(config.output, config.bundle)
+    claim = partial(claim_files, config.output, RESULTS, overwrite=config.overwrite)
+    with drafting(config.output, claim) as draft:
+        names = predict_into(draft.path, config, earlier)
+        draft.publish(names, replaced=RESULTS)
+    return [config.output / name for name in names]
+
+
+def predict_into(folder: Path, config: PredictConfig, earlier: EarlierRun | None) -> list[str]:
+    """Write the results into a folder, and return the names of the files, run.json last."""
     bundle = load_bundle(config.bundle)
     with collected_warnings() as warned, open_store(config.input, layer=config.layer) as store:
         if earlier:
             earlier.check(bundle.digest, store.fingerprint(), describe_program())
         run = Run(bundle, store, config)
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
-            draft = Path(scratch)
-            run.write(draft)
-            if config.report:
-                write_report(run, draft, warned.lines())
-            write_run(run, draft, warned.lines())
-            drawn = [name for name in names if name not in PICTURES or (draft / name).exists()]
-            return move_into_place(draft, config.output, drawn)
+        check_space(config.output, run.expected_bytes())
+        run.write(folder)
+        if config.report:
+            write_report(run, folder, warned.lines())
+        write_run(run, folder, warned.lines())
+    return [name for name in files_of(config) if name not in PICTURES or (folder / name).exists()]
 
 
 def files_of(config: PredictConfig) -> tuple[str, ...]:
@@ -333,6 +347,11 @@ class Run:
                 self.store.name,
             )
         return True
+
+    def expected_bytes(self) -> int:
+        """Return about how many bytes the results take: the input again, and what is said of each cell."""
+        of_cell = 4 * (self.bundle.network.encoder.n_latent + len(self.ontology.leaves)) + _BYTES_PER_CELL
+        return int(self.store.fingerprint()["bytes"]) + self.store.n_cells * of_cell
 
     def blocks(self) -> Iterator[Block]:
         """Yield what is said of the cells, in row order."""
@@ -741,8 +760,7 @@ def explain(
 
 def main() -> None:
     """Read the command line and predict; print the paths of the results."""
-    for path in predict(parse_config(PredictConfig, positional="input")):
-        print(path)
+    show(predict(parse_config(PredictConfig, positional="input")))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +17,7 @@ from datamodules.carried import carry_over, mark
 from datamodules.elements import Frame
 from datamodules.obs_columns import ObsColumns, ObsValues
 from datamodules.store import CellStore
+from schema.disk import writing
 from schema.errors import InputError, OutputError
 from schema.predictions import CELL_COLUMNS
 
@@ -167,7 +168,8 @@ class AnnotatedWriter:
     def _writing(self) -> Iterator[None]:
         """Leave nothing behind on any fault; say in one line what a disk cannot do."""
         try:
-            yield
+            with writing(self._target.name):
+                yield
         except OSError as error:
             self._discard()
             raise self._unwritten(str(error)[:200], "Free some space, or choose another output folder.") from error
@@ -176,9 +178,10 @@ class AnnotatedWriter:
             raise
 
     def _discard(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
         self._target.unlink(missing_ok=True)
+        if hasattr(self, "_file"):
+            with suppress(OSError, RuntimeError):  # what a full disk did not take is not wanted any more
+                self._file.close()
 
     def _unwritten(self, got: str, fix: str) -> OutputError:
         return OutputError("annotated.h5ad must be writable", got=got, where=self._target.name, fix=fix)

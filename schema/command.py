@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import jsonargparse
 
 from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, InsufficientMemoryError, NeutrostageError, UsageError
+from schema.signals import STOP, Stopped
+from schema.streams import say, speak_utf8
 
 Config = TypeVar("Config")
 
@@ -32,21 +34,26 @@ def run_command(name: str, main: Callable[[], None]) -> int:
     main
         The command.
     """
+    speak_utf8()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     return_large_memory()
     try:
-        main()
+        with STOP.heard():
+            main()
+    except Stopped as stop:
+        say(f"{name}: {stop}")
+        return stop.exit_code
     except NeutrostageError as error:
-        sys.stderr.write(f"{name}: error: {error}\n")
+        say(f"{name}: error: {error}")
         return error.exit_code
     except MemoryError:
         shortage = InsufficientMemoryError(
             "the machine must have enough memory", got="too little", where="this run", fix="Lower --batch_size."
         )
-        sys.stderr.write(f"{name}: error: {shortage}\n")
+        say(f"{name}: error: {shortage}")
         return shortage.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted\n")
+        say(f"{name}: interrupted")
         return EXIT_INTERRUPTED
     return EXIT_DONE
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +14,8 @@ from schema.command import parse_config, run_command
 from schema.comparisons import BURDEN, COMPARISON, COMPOSITION, PICTURES, write_comparison
 from schema.errors import UsageError
 from schema.labels import CellOntology
-from schema.outputs import claim_files, move_into_place
+from schema.outputs import claim_files, drafting
+from schema.streams import show
 from scoring.comparison import compare_samples, group_rows, masking_warning
 from scoring.comparison_text import comparison_table, group_table
 from scoring.grouping import GroupingConfig, group_samples, join_metadata, read_tables
@@ -53,7 +54,7 @@ def compare(config: CompareConfig) -> list[Path]:
         If tables or options allow no right comparison; nothing is written then.
     """
     if config.output is not None:
-        claim_files(config.output, (COMPARISON, *PICTURES), overwrite=config.overwrite)
+        claim_files(config.output, (*PICTURES, COMPARISON), overwrite=config.overwrite)
     samples = read_tables(config.samples)
     if config.metadata is not None:
         samples = join_metadata(samples, config.metadata)
@@ -71,18 +72,18 @@ def compare(config: CompareConfig) -> list[Path]:
             console.print(table)
     if config.output is None:
         return []
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=config.output.parent, prefix=f".{config.output.name}-") as scratch:
-        draft = Path(scratch)
-        write_comparison(comparison, draft / COMPARISON)
-        pictures = draw_pictures(grouped, ontology, draft)
-        return move_into_place(draft, config.output, (COMPARISON, *pictures))
+    claim = partial(claim_files, config.output, (*PICTURES, COMPARISON), overwrite=config.overwrite)
+    with drafting(config.output, claim) as draft:
+        pictures = draw_pictures(grouped, ontology, draft.path)
+        write_comparison(comparison, draft.path / COMPARISON)
+        names = (*pictures, COMPARISON)
+        draft.publish(names, replaced=(*PICTURES, COMPARISON))
+    return [config.output / name for name in names]
 
 
 def main() -> None:
     """Read the command line and compare; write the paths of the results to stdout."""
-    for path in compare(parse_config(CompareConfig, positional="samples")):
-        sys.stdout.write(f"{path}\n")
+    show(compare(parse_config(CompareConfig, positional="samples")))
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ from schema.batch import CellBatch
 from schema.calls import OUT_OF_DISTRIBUTION
 from schema.command import collected_warnings, flat_options, parse_config, plain_options, run_command
 from schema.comparisons import COMPARISON, PICTURES, write_comparison
-from schema.errors import InputError, UsageError
 from schema.disk import check_space
+from schema.errors import InputError, UsageError
 from schema.outputs import claim_files, drafting, keep_apart
 from schema.predictions import (
     STAGE_OUTPUTS,

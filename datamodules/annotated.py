@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -65,7 +65,7 @@ class AnnotatedWriter:
             raise self._unwritten("the input file itself", "Choose another output folder.")
         self._refuse(f"obs/{column}" for column in OBS_COLUMNS if column in store.obs_columns)
         with self._writing():
-            self._file = carry_over(store, target)
+            self._file, self._below = carry_over(store, target)
             self._clear([*(f"obsm/{name}" for name in obsm), f"uns/{UNS_KEY}"])
             self._create_arrays()
             self._obs = ObsColumns(self._file["obs"], self._n_cells)
@@ -133,6 +133,7 @@ class AnnotatedWriter:
             self._file["obs"].attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
             write_elem(self._file, f"uns/{UNS_KEY}", dict(uns))
             self._file.close()
+        self._below.close()
         self._finished = True
 
     def _create_arrays(self) -> None:
@@ -170,6 +171,7 @@ class AnnotatedWriter:
         try:
             with writing(self._target.name):
                 yield
+                self._below.check()
         except OSError as error:
             self._discard()
             raise self._unwritten(str(error)[:200], "Free some space, or choose another output folder.") from error
@@ -178,10 +180,10 @@ class AnnotatedWriter:
             raise
 
     def _discard(self) -> None:
-        self._target.unlink(missing_ok=True)
         if hasattr(self, "_file"):
-            with suppress(OSError, RuntimeError):  # what a full disk did not take is not wanted any more
-                self._file.close()
+            self._file.close()
+            self._below.close()
+        self._target.unlink(missing_ok=True)
 
     def _unwritten(self, got: str, fix: str) -> OutputError:
         return OutputError("annotated.h5ad must be writable", got=got, where=self._target.name, fix=fix)

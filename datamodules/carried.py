@@ -14,6 +14,7 @@ import pandas as pd
 import zarr
 from anndata.io import write_elem
 
+from datamodules.lasting import LastingFile, open_lasting
 from datamodules.source import reading
 from datamodules.store import CellStore
 
@@ -24,8 +25,8 @@ _ROWS = 4096
 _PACKED = {"chunks": True, "compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
-def carry_over(store: CellStore, target: Path) -> h5py.File:
-    """Write an input's content to a new .h5ad and return that, open for additions.
+def carry_over(store: CellStore, target: Path) -> tuple[h5py.File, LastingFile]:
+    """Write an input's content to a new .h5ad and return that, open for additions, and the file that knows of faults.
 
     An .h5ad is copied byte for byte, a .zarr array by array. Of 10x counts a new AnnData is made: X the counts of genes
     as CSR, obs the barcodes, var the symbols (made unique as scanpy does) with `gene_ids`.
@@ -39,15 +40,20 @@ def carry_over(store: CellStore, target: Path) -> h5py.File:
     """
     if store.kind == "h5ad":
         shutil.copyfile(store.path, target)
-        return h5py.File(target, "r+")
-    with h5py.File(target, "w") as file:
+        return open_lasting(target, "r+")
+    file, below = open_lasting(target, "w")
+    try:
         if store.kind == "zarr":
             with reading(store.name):
                 source = zarr.open_group(store.path, mode="r")
-            _copy_group(source, file, store.name)
+            _copy_group(source, file, store.name, below)
         else:
-            _write_tenx(store, file)
-    return h5py.File(target, "r+")
+            _write_tenx(store, file, below)
+    except BaseException:
+        file.close()
+        below.close()
+        raise
+    return file, below
 
 
 def mark(element: h5py.Group | h5py.Dataset, encoding: str, version: str) -> None:
@@ -55,13 +61,13 @@ def mark(element: h5py.Group | h5py.Dataset, encoding: str, version: str) -> Non
     element.attrs["encoding-type"], element.attrs["encoding-version"] = encoding, version
 
 
-def _copy_group(source: zarr.Group, target: h5py.Group, where: str) -> None:
+def _copy_group(source: zarr.Group, target: h5py.Group, where: str, below: LastingFile) -> None:
     _copy_attributes(source.attrs.asdict(), target)
     for name, member in source.members():
         if isinstance(member, zarr.Group):
-            _copy_group(member, target.create_group(name), f"{where}/{name}")
+            _copy_group(member, target.create_group(name), f"{where}/{name}", below)
         else:
-            _copy_attributes(member.attrs.asdict(), _copy_array(member, target, name, f"{where}/{name}"))
+            _copy_attributes(member.attrs.asdict(), _copy_array(member, target, name, f"{where}/{name}", below))
 
 
 def _copy_attributes(attributes: Mapping[str, object], target: h5py.Group | h5py.Dataset) -> None:
@@ -70,7 +76,7 @@ def _copy_attributes(attributes: Mapping[str, object], target: h5py.Group | h5py
         target.attrs[name] = np.array(value, dtype=h5py.string_dtype()) if texts else value
 
 
-def _copy_array(source: zarr.Array[Any], target: h5py.Group, name: str, where: str) -> h5py.Dataset:
+def _copy_array(source: zarr.Array[Any], target: h5py.Group, name: str, where: str, below: LastingFile) -> h5py.Dataset:
     is_text = source.dtype.kind in "OUT"
     dtype = h5py.string_dtype() if is_text else source.dtype
     if source.ndim == 0:
@@ -82,14 +88,15 @@ def _copy_array(source: zarr.Array[Any], target: h5py.Group, name: str, where: s
         with reading(where):
             block = np.asarray(source[start : start + step])
         dataset[start : start + step] = block.astype(object) if is_text else block
+        below.check()
     return dataset
 
 
-def _write_tenx(store: CellStore, file: h5py.File) -> None:
+def _write_tenx(store: CellStore, file: h5py.File, below: LastingFile) -> None:
     symbols = ad.utils.make_index_unique(pd.Index(store.gene_symbols, dtype=object))
     write_elem(file, "/", ad.AnnData(var=pd.DataFrame({"gene_ids": list(store.gene_ids)}, index=symbols)))
     _write_names(store, file)
-    _write_counts(store, file.create_group("X"))
+    _write_counts(store, file.create_group("X"), below)
 
 
 def _write_names(store: CellStore, file: h5py.File) -> None:
@@ -104,7 +111,7 @@ def _write_names(store: CellStore, file: h5py.File) -> None:
         names[start:stop] = store.cell_ids(start, stop)
 
 
-def _write_counts(store: CellStore, group: h5py.Group) -> None:
+def _write_counts(store: CellStore, group: h5py.Group, below: LastingFile) -> None:
     mark(group, "csr_matrix", "0.1.0")
     group.attrs["shape"] = [store.n_cells, len(store.gene_symbols)]
     indices = group.create_dataset("indices", (0,), np.int32, maxshape=(None,), **_PACKED)
@@ -118,3 +125,4 @@ def _write_counts(store: CellStore, group: h5py.Group) -> None:
             dataset.resize(end + len(values), axis=0)
             dataset[end:] = values
         end += len(block.counts)
+        below.check()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from schema.disk import Hold, exchange, keep, unwritable, writing
 from schema.errors import OutputError
-from schema.signals import undisturbed
+from schema.signals import STOP
 
 DRAFT = ".neutrostage-draft"
 """Name of a draft inside an output folder; beside it the name of that folder stands before it (`.out` + this)."""
@@ -139,7 +139,7 @@ class Draft:
         replaced
             Other names of earlier results, which must not stay beside the new ones.
         """
-        with writing(_name(self._folder)), undisturbed():
+        with writing(_name(self._folder)), STOP.deferred():
             for file in (*self.path.rglob("*"), self.path):
                 keep(file)
             there = {entry.name for entry in self._folder.iterdir()} if self._folder.exists() else set()
@@ -152,7 +152,7 @@ class Draft:
 
     def discard(self) -> None:
         """Remove what was not published, and let others write to the folder."""
-        with undisturbed():
+        with STOP.deferred():
             if self._is_there:
                 shutil.rmtree(self.path, ignore_errors=True)
             self._hold.release()

@@ -44,7 +44,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        self._waits = False
+        self._waits = 0
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -67,19 +67,23 @@ class StopRequests:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let signals wait inside the block, which looks at `asked` where it can end; at its end they count.
+        """Let signals wait inside the block, which may look at `asked`; at its end they count, unless it is nested.
+
+        Masks do not do this: in a process of several threads the system gives a signal to any that takes it.
 
         Raises
         ------
         Stopped
-            At the end of the block, if one came; also where the block itself failed for that reason.
+            At the end of the block, if one came inside it; also where the block failed, maybe for that reason.
         """
-        self._waits = True
+        before = self.asked
+        self._waits += 1
         try:
             yield
         finally:
-            self._waits = False
-            self.obey()
+            self._waits -= 1
+            if before is None and not self._waits:
+                self.obey()
 
     def obey(self) -> None:
         """Raise what was asked for, if anything was."""
@@ -94,13 +98,3 @@ class StopRequests:
 
 STOP = StopRequests()
 """Those of this process."""
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold signals back for a few steps that belong together; they come after the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

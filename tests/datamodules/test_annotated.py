@@ -247,7 +247,7 @@ def test_a_disk_that_fills_is_an_output_fault_and_leaves_nothing(tmp_path, rich,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("datamodules.annotated.write_elem", fill)
-    with pytest.raises(OutputError, match=r"No space left on device in annotated.h5ad"):
+    with pytest.raises(OutputError, match=r"no space left in annotated.h5ad"):
         annotate(rich, tmp_path / "annotated.h5ad")
     assert not (tmp_path / "annotated.h5ad").exists()
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # libraries take seconds to load
+    from schema.signals import leave_at_once
+
+    leave_at_once()
+
 import json
 import logging
 import math
@@ -351,7 +356,7 @@ class Run:
     def expected_bytes(self) -> int:
         """Return about how many bytes the results take: the input again, and what is said of each cell."""
         of_cell = 4 * (self.bundle.network.encoder.n_latent + len(self.ontology.leaves)) + _BYTES_PER_CELL
-        return int(self.store.fingerprint()["bytes"]) + self.store.n_cells * of_cell
+        return int(str(self.store.fingerprint()["bytes"])) + self.store.n_cells * of_cell
 
     def blocks(self) -> Iterator[Block]:
         """Yield what is said of the cells, in row order."""

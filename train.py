@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # libraries take seconds to load
+    from schema.signals import leave_at_once
+
+    leave_at_once()
+
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +26,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
-from pytorch_lightning.callbacks import Callback, Checkpoint, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.strategies import DDPStrategy
 
 from datamodules.cells import CellDataModule
 from datamodules.data_config import DataConfig
@@ -25,20 +37,37 @@ from datamodules.splits import SplitConfig
 from model.augment import AugmentationConfig
 from model.bundle import Bundle, load_bundle, save_bundle
 from model.calibrate import CalibrationConfig, calibrate
+from model.checkpoints import (
+    BEST,
+    BestCheckpoint,
+    FiniteLoss,
+    ResumeCheckpoint,
+    WholeCheckpoints,
+    newest_whole,
+    read_checkpoint,
+)
 from model.inference import Predictor
 from model.made_labels import implied_labels, made_labels, wanted_droplets
 from model.network import Network, NetworkConfig
 from model.prior import leaf_prior
+from model.ranks import RankWatch
 from model.refit import carry_over
 from model.stage_look import StagedSamples
 from model.staging_fit import fit_staging
 from model.training import OptimisationConfig, TrainingModule
 from schema.command import flat_options, parse_config, plain_options, run_command
-from schema.errors import UsageError
+from schema.comparisons import PICTURES
+from schema.disk import Hold, check_space
+from schema.errors import OutputError, UsageError
 from schema.labels import UNLABELLED
-from schema.outputs import claim_empty
+from schema.outputs import claim_empty, claim_files, drafting
 from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS
 from schema.provenance import describe_program
+from schema.secrets import redacted
+from schema.signals import STOP, Stopped
+from schema.slurm import is_requeued, requeue
+from schema.streams import show
+from schema.tables import write_csv
 from scoring.burden import BurdenReference
 from scoring.comparison import Grouped
 from scoring.detection import detection_limit, unread_types
@@ -52,8 +81,11 @@ logger = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 """The resolved config, in the run folder."""
 
-LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
+CHECKPOINTS = "checkpoints"
 """What a run goes on from, in its folder or that of the second training."""
+
+RUN_FILES = ("provenance.json", "split.csv", CONFIG)
+"""What a run folder begins with."""
 
 VALIDATED, REFIT = "validated", "refit"
 """In the run folder: the bundle that has not seen the validation donors, and the training that has."""
@@ -64,6 +96,9 @@ STAGE_METRIC = {ALL_CELLS: "tumor_stage", WITHOUT_NEUTROPHILS: "tumor_stage_with
 VALIDATION = "validation"
 """In the run folder: burden of the validation samples, as a table and in pictures."""
 
+_PATIENCE = 20.0
+"""Seconds that Weights & Biases may take to begin and to end."""
+
 TRACKED = (
     *("n_cells", "n_denominator", "n_neutrophils", "burden_percent", "burden_low", "burden_high"),
     *("burden_denominator", "assessability", "flags"),
@@ -73,6 +108,7 @@ TRACKED = (
 _MAY_CHANGE = (
     *("output", "resume", "tracking.", "data.threads"),
     *("trainer.accelerator", "trainer.devices", "trainer.nodes", "trainer.checkpoint_steps", "trainer.progress_bar"),
+    "trainer.timeout_minutes",
 )
 """Beginnings of options that may differ when a run goes on; that the number of processes does not, the data see to."""
 
@@ -95,12 +131,15 @@ class TrainerConfig:
     """Largest norm of the gradient."""
     checkpoint_steps: int = 1000
     """Steps between the checkpoints that a run goes on from; one is also written after each epoch."""
+    timeout_minutes: int = 30
+    """Of several processes, the longest that one waits for another before it ends with an error; more than calibration
+    takes, which one does alone."""
     progress_bar: bool = True
     """Whether to show a progress bar on stderr, where that is a terminal."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        counts = {name: getattr(self, name) for name in ("max_epochs", "nodes", "checkpoint_steps")}
+        counts = {name: getattr(self, name) for name in ("max_epochs", "nodes", "checkpoint_steps", "timeout_minutes")}
         wrong = [f"{name}={value}" for name, value in counts.items() if value < 1]
         if wrong:
             raise UsageError("numbers are >= 1", got=", ".join(wrong), where="trainer", fix="Raise it.")
@@ -146,7 +185,8 @@ class TrainConfig:
     seed: int = 0
     """Seed of split, order, initial weights and augmentation."""
     resume: bool = False
-    """Go on from the last checkpoint in the run folder, with the config that it was begun with."""
+    """Go on from the last checkpoint in the run folder, with the config that it was begun with; from the beginning
+    where there is none yet. A Slurm job that was queued again does so by itself."""
 
 
 def train(config: TrainConfig) -> Path:
@@ -158,30 +198,57 @@ def train(config: TrainConfig) -> Path:
         If config, data or output folder do not allow a right result.
     """
     quieten_lightning()
-    checkpoint = checkpoint_to_resume(config) if config.resume else None
-    is_first, begins = _is_first_process(), not config.resume
-    if is_first and begins:
+    goes_on = config.resume or (is_requeued() and (config.output / CONFIG).is_file())
+    checkpoint = checkpoint_to_resume(config) if goes_on else None
+    if _is_first_process() and not goes_on:
         claim_empty(config.output)
     cells = CellDataModule(config.data, config.split, config.seed)
     cells.prepare()
-    if is_first and begins:
+    if _is_first_process() and not goes_on:
         write_run_files(cells, config)
-    refits = config.refit and any(cells.dataset.n_rows("val"))
+    with held(config.output), tidied(config.output):
+        train_bundles(cells, config, checkpoint)
+    return config.output / "bundle"
+
+
+def train_bundles(cells: CellDataModule, config: TrainConfig, checkpoint: Path | None) -> None:
+    """Train on the training donors, calibrate on the others, then train on all; write the bundle of each."""
+    is_first, refits = _is_first_process(), config.refit and any(cells.dataset.n_rows("val"))
     if not is_validated(config.output):
         module = fit(cells, config, config.output, checkpoint).cpu()
         checkpoint = None
         if is_first:
             bundle = calibrated_bundle(module.network.eval(), cells, config)
-            save_bundle(bundle, config.output / (VALIDATED if refits else "bundle"))
             if any(cells.dataset.n_rows("val")):
                 track_burden(validation_burden(bundle, cells, config.seed), bundle, config)
+            save_bundle(bundle, config.output / (VALIDATED if refits else "bundle"))
     if refits:
         logger.info("training anew on all donors, those of the validation among them")
         everyone = cells.joined()
         module = fit(everyone, config, config.output / REFIT, checkpoint).cpu()
         if is_first:
             save_bundle(refitted_bundle(module.network.eval(), cells, everyone, config), config.output / "bundle")
-    return config.output / "bundle"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a run folder for this run, all of whose processes work under the lock of the first.
+
+    Raises
+    ------
+    OutputError
+        If another run is at work there.
+    """
+    hold = Hold.on(folder) if _is_first_process() else None
+    if hold is None and _is_first_process():
+        raise OutputError(
+            "one run at a time trains in a folder", got="another at work", where=folder.name, fix="Wait for it to end."
+        )
+    try:
+        yield
+    finally:
+        if hold is not None:
+            hold.release()
 
 
 def is_validated(output: Path) -> bool:
@@ -194,10 +261,17 @@ def fit(cells: CellDataModule, config: TrainConfig, folder: Path, checkpoint: Pa
     pl.seed_everything(config.seed, verbose=False)
     trainer = build_trainer(config, folder, has_validation=any(cells.dataset.n_rows("val")))
     module = build_module(cells, config, trainer.world_size)
-    trainer.fit(module, datamodule=cells, ckpt_path=checkpoint, weights_only=True)
+    check_space(folder, expected_bytes(module))
+    with STOP.deferred(), RankWatch(trainer, "train.py"):
+        trainer.fit(module, datamodule=cells, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
-        load_best(module, trainer)
+        load_best(module, folder / CHECKPOINTS / BEST)
     return module
+
+
+def expected_bytes(module: TrainingModule) -> int:
+    """Return about how many bytes four checkpoints take (last, previous, best, one in the making) with two moments."""
+    return 4 * 3 * sum(int(value.nbytes) for value in module.state_dict().values())
 
 
 def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> TrainingModule:
@@ -217,16 +291,18 @@ def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> Trai
 
 
 def checkpoint_to_resume(config: TrainConfig) -> Path | None:
-    """Return the checkpoint that a run goes on from; None where the second training has not written one yet.
+    """Return the checkpoint that a run goes on from; None where the training has not written one yet.
 
     Raises
     ------
     UsageError
-        If there is none, the run is done, or the config is not the one it was begun with.
+        If the folder is none of a run, the run is done, or the config is not the one it was begun with.
+    InputError
+        If all checkpoints are damaged.
     """
-    path, where = config.output / LAST_CHECKPOINT, config.output.name
-    if not path.is_file() or not (config.output / CONFIG).is_file():
-        raise UsageError("a run goes on from its checkpoint", got="none", where=where, fix="Train without --resume.")
+    where = config.output.name
+    if not (config.output / CONFIG).is_file():
+        raise UsageError("a run goes on in its folder", got="none", where=where, fix="Train without --resume.")
     if (config.output / "bundle").exists():
         raise UsageError("a finished run is not gone on with", got="a bundle", where=where, fix="Use the bundle.")
     begun = flat_options(yaml.safe_load((config.output / CONFIG).read_text(encoding="utf-8")))
@@ -239,10 +315,7 @@ def checkpoint_to_resume(config: TrainConfig) -> Path | None:
             where=where,
             fix=f"Give --config {config.output / CONFIG} --resume true.",
         )
-    if is_validated(config.output):
-        again = config.output / REFIT / LAST_CHECKPOINT
-        return again if again.is_file() else None
-    return path
+    return newest_whole((config.output / REFIT if is_validated(config.output) else config.output) / CHECKPOINTS)
 
 
 def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
@@ -258,15 +331,15 @@ def build_network(cells: CellDataModule, config: NetworkConfig) -> Network:
 
 def build_trainer(config: TrainConfig, folder: Path, *, has_validation: bool) -> pl.Trainer:
     """Return Lightning's trainer with log and checkpoints in a folder, and progress on stderr."""
-    best = ModelCheckpoint(
-        dirpath=folder / LAST_CHECKPOINT.parent,
-        filename="best",
+    best = BestCheckpoint(
+        dirpath=folder / CHECKPOINTS,
+        filename=Path(BEST).stem,
         monitor="val/cell_type/f1_macro" if has_validation else None,
         mode="max",
         enable_version_counter=False,
     )
-    last = ResumeCheckpoint(folder / LAST_CHECKPOINT, config.trainer.checkpoint_steps)
-    callbacks: list[Callback] = [EpochLine(), LearningRateMonitor("epoch"), best, last]
+    last = ResumeCheckpoint(folder / CHECKPOINTS, config.trainer.checkpoint_steps)
+    callbacks: list[Callback] = [FiniteLoss(), EpochLine(), LearningRateMonitor("epoch"), best, last]
     show_bar = config.trainer.progress_bar and sys.stderr.isatty()
     if show_bar:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
@@ -274,6 +347,8 @@ def build_trainer(config: TrainConfig, folder: Path, *, has_validation: bool) ->
         accelerator=config.trainer.accelerator,
         devices=config.trainer.devices,
         num_nodes=config.trainer.nodes,
+        strategy=_strategy(config.trainer),
+        plugins=_plugins(),
         precision=config.trainer.precision,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip,
@@ -287,6 +362,21 @@ def build_trainer(config: TrainConfig, folder: Path, *, has_validation: bool) ->
         enable_model_summary=False,
         log_every_n_steps=10,
     )
+
+
+def _strategy(config: TrainerConfig) -> DDPStrategy | Literal["auto"]:
+    """Return how processes train together, with the longest that they wait for each other; alone, nothing special."""
+    n_gpus = torch.cuda.device_count() if config.accelerator in ("auto", "gpu", "cuda") else 0
+    n_devices = max(1, n_gpus) if config.devices == "auto" else config.devices
+    if n_devices * config.nodes == 1:
+        return "auto"
+    return DDPStrategy(timeout=timedelta(minutes=config.timeout_minutes))
+
+
+def _plugins() -> list[Any]:
+    """Return our writer of checkpoints, and Slurm without Lightning's own answer to its warning."""
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    return [WholeCheckpoints(), *slurm]
 
 
 def quieten_lightning() -> None:
@@ -305,25 +395,6 @@ def quieten_lightning() -> None:
         ".*all_gather is deprecated.*",  # Lightning's own use of a torch function
     ):
         warnings.filterwarnings("ignore", message=message)
-
-
-class ResumeCheckpoint(Checkpoint):
-    """Writes what a run goes on from: every so many steps and after each epoch, always to the same file.
-
-    Not on the last step of an epoch: Lightning would take that epoch for done and leave out its validation.
-    """
-
-    def __init__(self, path: Path, every_n_steps: int) -> None:
-        self._path, self._every_n_steps = path, every_n_steps
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Write, if it is time."""
-        if trainer.global_step % self._every_n_steps == 0 and not trainer.is_last_batch:
-            trainer.save_checkpoint(self._path)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Write."""
-        trainer.save_checkpoint(self._path)
 
 
 class EpochLine(Callback):
@@ -355,44 +426,102 @@ def _is_first_process() -> bool:
 
 
 def _wandb_logger(config: TrainConfig) -> Logger:
+    """Return a Weights & Biases run that asks nothing, waits for nobody and writes down no place of this machine."""
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):  # not at home, which may be read-only
+        os.environ.setdefault(name, str(Path(tempfile.gettempdir()) / "neutrostage-wandb"))
     import wandb
     from pytorch_lightning.loggers import WandbLogger
 
-    mode = config.tracking.mode
-    if mode == "online" and not wandb.login(prompt=False):
-        logger.warning("Weights & Biases has no key (set WANDB_API_KEY): this run is logged offline")
-        mode = "offline"
-    run = wandb.init(
-        project=config.tracking.project,
-        name=config.tracking.name or config.output.name,
-        dir=config.output,
-        mode="online" if mode == "online" else "offline",
-        config=plain_options(config),
-        settings=wandb.Settings(console="off", silent=True, x_disable_meta=True, x_disable_stats=True, save_code=False),
+    class Tracking(WandbLogger):
+        """Weights & Biases; when their service dies, one warning says so and the CSV log goes on alone."""
+
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            """Log, while somebody is there."""
+            with _tracking():
+                super().log_metrics(metrics, step)
+
+    logging.getLogger("wandb").addFilter(lambda record: False)  # noqa: ARG005 - debug.log would name folders
+    settings = wandb.Settings(
+        console="off",
+        silent=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        save_code=False,
+        init_timeout=_PATIENCE,
+        finish_timeout=_PATIENCE,
     )
-    return WandbLogger(experiment=run)
+    options = {
+        "project": redacted(config.tracking.project),
+        "name": redacted(config.tracking.name or config.output.name),
+        "dir": config.output,
+        "config": plain_options(config),
+        "settings": settings,
+    }
+    if config.tracking.mode == "online" and (run := _online_run(options)):
+        return Tracking(experiment=run)
+    return Tracking(experiment=wandb.init(mode="offline", **options))
+
+
+def _online_run(options: dict[str, Any]) -> Any | None:
+    """Return a run that is sent; None, with a warning, where there is no key or nobody answers."""
+    import wandb
+
+    try:
+        if wandb.login(prompt=False):
+            return wandb.init(mode="online", **options)
+        reason = "has no key (set WANDB_API_KEY)"
+    except (wandb.errors.Error, OSError) as error:
+        reason = f"cannot be reached ({type(error).__name__})"
+    logger.warning("Weights & Biases %s: this run is logged offline", reason)
+    wandb.teardown()
+    return None
+
+
+@contextmanager
+def _tracking() -> Iterator[None]:
+    """Let a service that died cost one warning, never a training."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - wandb says it in errors of many kinds, and none is worth a training
+        if not getattr(_tracking, "is_lost", False):
+            logger.warning("Weights & Biases stopped (%s): log/metrics.csv goes on", type(error).__name__)
+        _tracking.is_lost = True  # type: ignore[attr-defined]
+
+
+@contextmanager
+def tidied(folder: Path) -> Iterator[None]:
+    """End the tracking with the run, and leave none of its own logs, which name places of this machine."""
+    try:
+        yield
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and wandb.run is not None and _is_first_process():
+            with _tracking():
+                wandb.finish()
+            for path in (*folder.glob("wandb/*run-*/logs"), *folder.glob("wandb/*run-*/tmp")):
+                shutil.rmtree(path, ignore_errors=True)
+            for path in folder.glob("wandb/debug*.log"):
+                path.unlink(missing_ok=True)
 
 
 def write_run_files(cells: CellDataModule, config: TrainConfig) -> None:
-    """Write the resolved config, where everything comes from, and the split into the run folder."""
-    config.output.mkdir(parents=True, exist_ok=True)
-    (config.output / "provenance.json").write_text(json.dumps(provenance(cells, config), indent=1), encoding="utf-8")
-    (config.output / CONFIG).write_text(
-        yaml.safe_dump(plain_options(config, keep_paths=True), sort_keys=False), encoding="utf-8"
-    )
+    """Make the run folder with the resolved config, where everything comes from, and the split."""
     table = cells.dataset.samples.drop(columns="file")
     if cells.dataset.scale is not None:
         names = [level.name for level in cells.dataset.scale.levels]
         table["tumor_stage"] = [names[code] if code != UNLABELLED else "" for code in table["tumor_stage"]]
-    table.to_csv(config.output / "split.csv", index=False)
+    provenance_, split, config_ = RUN_FILES
+    with drafting(config.output, partial(claim_empty, config.output)) as draft:
+        (draft.path / provenance_).write_text(json.dumps(provenance(cells, config), indent=1), encoding="utf-8")
+        write_csv(table, draft.path / split)
+        options = yaml.safe_dump(plain_options(config, keep_paths=True), sort_keys=False)
+        (draft.path / config_).write_text(options, encoding="utf-8")
+        draft.publish(RUN_FILES)
 
 
-def load_best(module: TrainingModule, trainer: pl.Trainer) -> None:
+def load_best(module: TrainingModule, path: Path) -> None:
     """Put the weights of the best epoch back into the module; without validation they are those of the last."""
-    checkpoint = trainer.checkpoint_callback
-    path = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
-    if path:
-        module.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["state_dict"])
+    module.load_state_dict(read_checkpoint(path)["state_dict"])
 
 
 def calibrated_bundle(network: Network, cells: CellDataModule, config: TrainConfig) -> Bundle:
@@ -524,17 +653,22 @@ def track_burden(burden: Grouped, bundle: Bundle, config: TrainConfig) -> None:
     from scoring.pictures import draw_pictures  # takes seconds to import
 
     folder = config.output / VALIDATION
-    folder.mkdir(exist_ok=True)
     table = burden.samples[["sample_id", "group", *TRACKED]]
-    table.to_csv(folder / "burden.csv", index=False, float_format="%.6g", lineterminator="\n")
-    pictures = [name for name in draw_pictures(burden, bundle.ontology, folder) if name.endswith(".png")]
+    names = ("burden.csv", *PICTURES)
+    with drafting(folder, partial(claim_files, folder, names, overwrite=True)) as draft:
+        pictures = draw_pictures(burden, bundle.ontology, draft.path)
+        write_csv(table, draft.path / "burden.csv")
+        draft.publish((*pictures, "burden.csv"), replaced=names)
     if config.tracking.mode == "off":
         return
     import wandb
 
     if wandb.run is not None:  # none where a run goes on after its validation
-        images = {f"validation/{Path(name).stem}": wandb.Image(str(folder / name)) for name in pictures}
-        wandb.run.log({"validation/burden": wandb.Table(dataframe=table.astype(object)), **images})
+        shown = [name for name in pictures if name.endswith(".png")]
+        with _tracking():
+            images = {f"validation/{Path(name).stem}": wandb.Image(str(folder / name)) for name in shown}
+            page = table.to_html(index=False, float_format="{:.4g}".format)  # a wandb.Table would name a folder
+            wandb.run.log({"validation/burden": wandb.Html(page), **images})
 
 
 def what_trained(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
@@ -566,8 +700,17 @@ def provenance(cells: CellDataModule, config: TrainConfig) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line and train; print the bundle's path."""
-    print(train(parse_config(TrainConfig)))
+    """Read the command line and train; print the bundle's path.
+
+    Asked to stop, the first process says so with its exit code; the others end well, or Lightning would kill it.
+    """
+    config = parse_config(TrainConfig)
+    try:
+        show([train(config)])
+    except Stopped as stop:
+        if _is_first_process():
+            requeue(stop.signum)
+            raise
 
 
 if __name__ == "__main__":

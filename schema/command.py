@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import jsonargparse
 
 from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, InsufficientMemoryError, NeutrostageError, UsageError
+from schema.secrets import redacted
 from schema.signals import STOP, Stopped
 from schema.streams import say, speak_utf8
 
@@ -123,9 +124,10 @@ def plain_options(config: Any, *, keep_paths: bool = False) -> Any:
         }
     if isinstance(config, tuple):
         return [plain_options(value, keep_paths=keep_paths) for value in config]
-    if isinstance(config, str | Path) and not keep_paths:
-        return Path(config).name if "/" in str(config) else str(config)
-    return str(config) if isinstance(config, Path) else config
+    if isinstance(config, str | Path):
+        text = redacted(str(config))
+        return Path(text).name if "/" in text and not keep_paths else text
+    return config
 
 
 def flat_options(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

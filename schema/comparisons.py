@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from schema.predictions import Column, check_columns
+from schema.tables import write_csv
 
 COMPARISON = "comparison.csv"
 """The table of tests."""
@@ -68,4 +69,4 @@ COMPARISON_COLUMNS = (
 def write_comparison(frame: pd.DataFrame, path: Path) -> None:
     """Write comparison.csv: UTF-8, six significant digits, blanks for what is not known."""
     check_columns(frame, COMPARISON_COLUMNS)
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    write_csv(frame, path)

@@ -25,9 +25,12 @@ _RESERVE = 4 * 2**20
 """Bytes that are left free beside an estimate."""
 
 
-def is_full(error: BaseException) -> bool:
-    """Return whether an error says that a disk, a quota or a limit on files has no room."""
-    return getattr(error, "errno", None) in _FULL or any(words in str(error) for words in _WORDS)
+def is_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that led to it, says that a disk, a quota or a limit on files has no room."""
+    if error is None:
+        return False
+    says_so = getattr(error, "errno", None) in _FULL or any(words in str(error) for words in _WORDS)
+    return says_so or is_full(error.__cause__ or error.__context__)
 
 
 @contextmanager

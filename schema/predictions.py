@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schema.labels import CellOntology
 from schema.stages import StageScale
+from schema.tables import read_csv, write_csv
 
 ASSESSABLE, LOW_CONFIDENCE, NOT_ASSESSABLE = "assessable", "low_confidence", "not_assessable"
 
@@ -289,14 +290,12 @@ def write_stage_cells(frame: pd.DataFrame, path: Path) -> None:
 
 def _write(frame: pd.DataFrame, path: Path, columns: tuple[Column, ...]) -> None:
     check_columns(frame, columns)
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    write_csv(frame, path)
 
 
 def read_samples(path: Path) -> pd.DataFrame:
-    """Read a samples.csv; names stay text even where they look like numbers."""
-    header = pd.read_csv(path, nrows=0).columns
-    texts = {column.name: "string" for column in SAMPLE_COLUMNS if column.dtype == "string"}
-    return pd.read_csv(path, dtype={name: dtype for name, dtype in texts.items() if name in header})
+    """Read a samples.csv; names stay text even where they look like numbers, and "NA" is a name."""
+    return read_csv(path, [column.name for column in SAMPLE_COLUMNS if column.dtype == "string"])
 
 
 GENE_COLUMNS = (
@@ -322,12 +321,12 @@ GENE_COLUMNS = (
 
 def write_genes(frame: pd.DataFrame, path: Path) -> None:
     """Write genes.csv: UTF-8, six significant digits, blanks for what is not known."""
-    check_columns(frame, GENE_COLUMNS)
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    _write(frame, path, GENE_COLUMNS)
 
 
 def read_genes(path: Path) -> pd.DataFrame:
     """Read a genes.csv; names stay text even where they look like numbers, and "NA" is a name."""
     texts = [column.name for column in GENE_COLUMNS if column.dtype == "string"]
-    types = {column.name: column.dtype for column in GENE_COLUMNS}
-    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={n: [""] for n in types if n not in texts})
+    types = {column.name: column.dtype for column in GENE_COLUMNS if column.dtype != "string"}
+    frame = read_csv(path, texts)
+    return frame.assign(**{name: frame[name].fillna("") for name in texts}).astype(types)

@@ -221,9 +221,8 @@ def _texts(column: pd.Series) -> pd.Series:
 def _read(path: Path) -> pd.DataFrame:
     try:
         table = read_samples(path)
-        if "sample_id" in table.columns:  # a sample may be called NA
-            names = pd.read_csv(path, usecols=["sample_id"], dtype=str, keep_default_na=False)
-            table["sample_id"] = names["sample_id"].astype(object)
+        if "sample_id" in table.columns:
+            table["sample_id"] = table["sample_id"].fillna("").astype(object)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(
             "a table is a readable CSV file",

@@ -46,6 +46,9 @@ TEMPLATE = "report.html.j2"
 _MAX_NAME = 240
 """Characters of a name that a table shows; figures show fewer."""
 
+_MOST_NAMES = 100
+"""Samples of a verdict that are named; the others are counted."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportContent:
@@ -130,6 +133,9 @@ class ReportContent:
 def render_report(content: ReportContent) -> str:
     """Return the report as one HTML page: no script, no request, the same bytes for the same content.
 
+    Of many samples the first are shown, in the order of the report, and the files named that have all: a page of 10,000
+    stays under 10 MB.
+
     Raises
     ------
     ValueError
@@ -137,7 +143,8 @@ def render_report(content: ReportContent) -> str:
     """
     check_columns(content.samples, sample_columns(content.ontology, content.scale))
     samples = order_samples(_without_blanks(content.samples), content.scale)
-    truth = _truth_in_order(content.truth, samples)
+    shown = samples.head(MOST_SAMPLES)
+    truth = _truth_in_order(content.truth, shown)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -153,17 +160,19 @@ def render_report(content: ReportContent) -> str:
         droplets=unfiltered_sentence(samples, content.min_counts) if content.unfiltered else "",
         filter_sentences=filter_sentences(content.filters, content.ontology) if content.filters is not None else [],
         filter_rows=_filter_rows(content.filters),
-        rows=_table_rows(samples, content.scale, truth, n_described(samples, unfiltered=content.unfiltered)),
-        figures=_draw_figures(content, samples, truth),
+        rows=_table_rows(shown, content.scale, truth, n_described(shown, unfiltered=content.unfiltered)),
+        n_samples=len(samples),
+        figures=_draw_figures(content, shown, truth),
         verdicts=_verdicts(samples),
         sureness=sureness(content.rules, content.checks),
         comparison=comparison_rows(content.comparison, content.ontology) if content.comparison is not None else [],
         stage_notes=[(output, note, list(map(_shown_name, names))) for output, note, names in note_rows(samples)],
         stage_heads=head_rows(content.checks),
         stage_verdicts=verdict_sentences(content.stage_support),
-        companions=[row | {"name": _shown_name(row["name"])} for row in companion_rows(content.companions, samples)],
+        companions=[row | {"name": _shown_name(row["name"])} for row in companion_rows(content.companions, shown)],
         stage_drivers=_stage_drivers(content, samples),
-        stage_drivers_cut=MOST_SAMPLES if len(samples) > MOST_SAMPLES else 0,
+        most_samples=MOST_SAMPLES,
+        most_names=_MOST_NAMES,
         limits={
             "min_denominator": MIN_DENOMINATOR,
             "denominator": CONFIDENT_DENOMINATOR,

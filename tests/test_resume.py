@@ -19,6 +19,7 @@ from schema.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
+LAST = Path("checkpoints/last.ckpt")
 
 OPTIONS = ["--data.stage_scale", "mouse_carcinogenesis", "--trainer.max_epochs", "3", "--data.batch_size", "48"]
 OPTIONS += ["--trainer.checkpoint_steps", "2"]
@@ -69,7 +70,7 @@ def uninterrupted(cohort, tmp_path_factory):
 
 
 def n_steps_per_epoch(output):
-    return torch.load(output / train.LAST_CHECKPOINT, weights_only=True)["global_step"] // 3
+    return torch.load(output / LAST, weights_only=True)["global_step"] // 3
 
 
 @pytest.mark.parametrize("place", ["first epoch", "second epoch", "first step of an epoch"])
@@ -94,7 +95,7 @@ def test_a_run_broken_off_in_its_second_training_goes_on_there(cohort, uninterru
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             train.train(config(cohort, run))
     assert not (run / "bundle").exists()
-    assert (run / train.REFIT / train.LAST_CHECKPOINT).exists() is (n_done > 0)
+    assert (run / train.REFIT / LAST).exists() is (n_done > 0)
     train.train(config(cohort, run, "--resume", "true"))
     assert_same_weights(run, uninterrupted)
     assert [path.name for path in run.glob("log*")] == ["log"]
@@ -106,8 +107,8 @@ def test_the_learning_rate_goes_on_where_it_was(cohort, uninterrupted, tmp_path,
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             train.train(config(cohort, tmp_path / "run"))
     train.train(config(cohort, tmp_path / "run", "--resume", "true"))
-    last = torch.load(tmp_path / "run" / train.LAST_CHECKPOINT, weights_only=True)
-    whole = torch.load(uninterrupted / train.LAST_CHECKPOINT, weights_only=True)
+    last = torch.load(tmp_path / "run" / LAST, weights_only=True)
+    whole = torch.load(uninterrupted / LAST, weights_only=True)
     assert last["lr_schedulers"] == whole["lr_schedulers"]
     assert last["global_step"] == whole["global_step"]
     curves = [pd.read_csv(path / "metrics.csv") for path in sorted((tmp_path / "run").glob("log*"))]
@@ -124,7 +125,7 @@ def test_another_batch_size_is_refused(cohort, tmp_path, monkeypatch):
 
 
 def test_a_run_without_checkpoint_or_with_a_bundle_is_not_gone_on_with(cohort, uninterrupted, tmp_path):
-    with pytest.raises(UsageError, match="goes on from its checkpoint"):
+    with pytest.raises(UsageError, match="goes on in its folder"):
         train.train(config(cohort, tmp_path / "none", "--resume", "true"))
     with pytest.raises(UsageError, match="finished run"):
         train.train(config(cohort, uninterrupted, "--resume", "true"))

@@ -111,7 +111,7 @@ def test_a_failure_leaves_old_results_and_no_trace(tmp_path):
     write(tmp_path / "out", "old")
     claim = partial(claim_files, tmp_path / "out", NAMES, overwrite=True)
     for folder, of in ((tmp_path / "out", claim), (tmp_path / "x/y", lambda: None)):
-        with pytest.raises(ZeroDivisionError), drafting(folder, of) as draft:
+        with pytest.raises(ZeroDivisionError), drafting(folder, of) as draft:  # noqa: PT012
             (draft.path / "a").write_text("new")
             raise ZeroDivisionError
     assert content(tmp_path / "out") == whole("old")
@@ -148,7 +148,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path):
 
 def test_results_that_came_in_between_are_not_replaced(tmp_path):
     claim = partial(claim_files, tmp_path / "out", NAMES, overwrite=False)
-    with pytest.raises(OutputError, match="not replaced unasked"), drafting(tmp_path / "out", claim):
+    with pytest.raises(OutputError, match="not replaced unasked"), drafting(tmp_path / "out", claim):  # noqa: PT012
         (tmp_path / "out").mkdir()
         (tmp_path / "out/a").write_text("theirs")
         claim()

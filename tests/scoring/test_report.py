@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from schema.predictions import (
 )
 from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
 from scoring.comparison import Grouped, compare_samples
+from scoring.grouping import group_by_stage
+from scoring.pictures import draw_pictures
 from scoring.programmes import load_programmes
 from scoring.report import order_samples, render_report
 from scoring.state_shares import StateReading
@@ -193,6 +196,27 @@ def test_sixty_samples_fit_in_three_megabytes(make_content):
     assert all(sum(name in row for row in rows) == 1 for name in names)
 
 
+@pytest.mark.slow
+def test_ten_thousand_samples_fit_in_ten_megabytes_and_the_page_says_where_the_rest_is(make_content, ontology):
+    few = make_content([f"S{i:05d}-{'x' * 40}" for i in range(400)], lost=(390,), n_cells=5000)
+    repeated = [f"{name}-{turn}" for turn in range(25) for name in few.samples["sample_id"]]
+    samples = pd.concat([few.samples] * 25, ignore_index=True).assign(sample_id=repeated)
+    truth = pd.concat([few.truth] * 25, ignore_index=True).assign(sample_id=repeated)
+    grouped = group_by_stage(samples, few.scale)
+    companions = companions_of(samples, ontology)
+    many = replace(few, samples=samples, truth=truth, grouped=grouped, grouped_by="stage", companions=companions)
+    html = render_report(many)
+    assert len(html.encode()) < 10_000_000
+    page = Page(html)
+    text = " ".join(page.texts)
+    assert "the first 300 of 10000 samples" in text
+    assert "samples.csv and companions.csv have all" in text.replace("  ", " ")
+    assert (
+        sum(row.lstrip().startswith("S0") for row in page.rows) == 3 * 300
+    )  # samples, and two tables beside the score
+    assert sum(map(int, re.findall(r"and (\d+) more", text))) > 9000
+
+
 def test_one_sample(make_content):
     html = render_report(make_content(["only"], simulated=False, n_cells=1))
     assert "Neutrophil burden is" in html
@@ -358,17 +382,43 @@ def test_samples_by_group_have_pictures_and_a_table(make_content, make_samples, 
     assert f"vehicle − {HOSTILE[0]}" in burden[0]
 
 
-def test_what_stands_beside_the_burden_has_a_section(make_content, make_samples, ontology):
-    samples = make_samples(["a", "b"])
-    scores = pd.DataFrame(0.7, index=range(2), columns=[programme.id for programme in load_programmes()])
+def companions_of(samples, ontology):
     evidence = CompanionEvidence(
         reading=StateReading(Confusion.empty(len(ontology.neutrophil_states))),
-        expected_cells=np.full((2, len(ontology.leaves)), 8.0),
-        n_called_neutrophils=np.array([50, 50]),
-        scores=scores,
+        expected_cells=np.full((len(samples), len(ontology.leaves)), 8.0),
+        n_called_neutrophils=np.full(len(samples), 50),
+        scores=pd.DataFrame(0.7, index=range(len(samples)), columns=[of.id for of in load_programmes()]),
         learnt=learnt_nodes(["N_ANG", "EC_TIP", "DBL_NEUT_MAL"], ontology),
     )
-    companions = assemble_companions(samples, evidence, ontology)
+    return assemble_companions(samples, evidence, ontology)
+
+
+def test_what_stands_beside_the_burden_has_a_section(make_content, make_samples, ontology):
+    companions = companions_of(make_samples(["a", "b"]), ontology)
     page = Page(render_report(make_content(["a", "b"], companions=companions)))
     assert len([row for row in page.rows if "25.0 (" in row]) == 2
     assert "Beside the score" in " ".join(page.texts)
+
+
+def drawn(path):
+    return ElementTree.fromstring(path.read_text())  # noqa: S314 - drawn above
+
+
+def test_hostile_names_are_text_in_pictures_that_stand_alone(make_samples, ontology, tmp_path):
+    samples = make_samples(HOSTILE).assign(group=[HOSTILE[0], HOSTILE[4], *HOSTILE[:7]], donor="", study="")
+    groups = tuple(dict.fromkeys(samples["group"]))
+    files = draw_pictures(Grouped(samples=samples, groups=groups, scale=None, has_donors=False), ontology, tmp_path)
+    pictures = [name for name in files if name.endswith(".svg")]
+    assert len(pictures) == 3
+    for name in pictures:
+        root = drawn(tmp_path / name)
+        kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
+        assert not kinds & {"script", "image", "a", "foreignObject", "iframe", "animate", "set"}
+        attributes = [
+            (key.rpartition("}")[2], value) for element in root.iter() for key, value in element.attrib.items()
+        ]
+        assert not [key for key, _ in attributes if key.startswith("on")]
+        assert all(value.startswith("#") for key, value in attributes if key == "href")
+        assert "49" not in {text.strip() for text in root.itertext()}
+    shown = {text for name in pictures for text in drawn(tmp_path / name).itertext()}
+    assert any("<script>" in text for text in shown)

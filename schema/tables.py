@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -40,7 +40,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     safe.columns = pd.Index([as_text(name) for name in frame.columns])
     # csv quotes a carriage return by itself only where lines end with one
     torn = any(safe[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
-    quoting = csv.QUOTE_ALL if torn else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if torn else csv.QUOTE_MINIMAL
     safe.to_csv(path, index=False, float_format="%.6g", lineterminator="\n", quoting=quoting)
 
 

@@ -46,6 +46,7 @@ from schema.command import collected_warnings, flat_options, parse_config, plain
 from schema.comparisons import COMPARISON, PICTURES, write_comparison
 from schema.disk import check_space
 from schema.errors import InputError, UsageError
+from schema.memory import check_memory
 from schema.outputs import claim_files, drafting, keep_apart
 from schema.predictions import (
     STAGE_OUTPUTS,
@@ -111,6 +112,10 @@ _OWN = ("input", "bundle", "output", "orthologs", "overwrite", "repeat")
 
 _BYTES_PER_CELL = 200
 """On disk, of our columns of obs and of cells.parquet."""
+
+_BYTES_PER_ENTRY, _LAYERS_AT_WORK, _COPIES_EXPLAINED, _BYTES_PER_SAMPLE = 27, 4, 24, 52_000
+_BYTES_OF_TABLES, _BYTES_DRAWN = 60 * 2**20, 140 * 2**20
+"""Parts of the estimate of memory, held against peaks in docs/log.md."""
 
 _UNKNOWN_STEPS = 8
 """Times as many points on a path from a cell of which nothing is known: most of it is gone through at its beginning."""
@@ -231,6 +236,7 @@ def predict_into(folder: Path, config: PredictConfig, earlier: EarlierRun | None
             earlier.check(bundle.digest, store.fingerprint(), describe_program())
         run = Run(bundle, store, config)
         check_space(config.output, run.expected_bytes())
+        check_memory(run.expected_memory(), where=store.name, fix="Lower --batch_size, or give it more memory.")
         run.write(folder)
         if config.report:
             write_report(run, folder, warned.lines())
@@ -357,6 +363,23 @@ class Run:
         """Return about how many bytes the results take: the input again, and what is said of each cell."""
         of_cell = 4 * (self.bundle.network.encoder.n_latent + len(self.ontology.leaves)) + _BYTES_PER_CELL
         return int(str(self.store.fingerprint()["bytes"])) + self.store.n_cells * of_cell
+
+    def expected_memory(self) -> int:
+        """Return about how many bytes of memory the run takes from here on.
+
+        Blocks that are read ahead and the one in the network (a dense one where it is not on a CPU), the genes of the
+        cells that are explained, sums by sample, two numbers of each cell, and what is drawn.
+        """
+        encoder, config = self.bundle.network.encoder, self.config
+        n_rows, n_samples = min(config.batch_size, self.store.n_cells), len(self.sample_ids)
+        n_genes, n_cells = self.bundle.vocabulary.n_genes, self.store.n_cells
+        read = _BYTES_PER_ENTRY * self.store.max_entries(np.arange(n_rows))
+        width = _LAYERS_AT_WORK * (encoder.first.out_features + encoder.n_latent + len(self.ontology.leaves))
+        computed = 4 * n_rows * (width + (0 if self.predictor.device.type == "cpu" else 2 * n_genes))
+        explained = _COPIES_EXPLAINED * 4 * config.explain.n_cells * n_genes
+        summed = n_samples * (_BYTES_PER_SAMPLE + 4 * n_genes) + 16 * n_cells
+        drawn = _BYTES_DRAWN if config.report else 0  # after the blocks are gone
+        return int(_BYTES_OF_TABLES + max(read + computed, drawn) + explained + summed)
 
     def blocks(self) -> Iterator[Block]:
         """Yield what is said of the cells, in row order."""

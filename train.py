@@ -60,6 +60,7 @@ from schema.comparisons import PICTURES
 from schema.disk import Hold, check_space
 from schema.errors import OutputError, UsageError
 from schema.labels import UNLABELLED
+from schema.memory import check_memory
 from schema.outputs import claim_empty, claim_files, drafting
 from schema.predictions import ALL_CELLS, WITHOUT_NEUTROPHILS
 from schema.provenance import describe_program
@@ -95,6 +96,9 @@ STAGE_METRIC = {ALL_CELLS: "tumor_stage", WITHOUT_NEUTROPHILS: "tumor_stage_with
 
 VALIDATION = "validation"
 """In the run folder: burden of the validation samples, as a table and in pictures."""
+
+_BYTES_ANYHOW, _LOOKED_AT = 140 * 2**20, 1000
+"""Of memory, what a small training takes; rows of each file from which counts per cell are taken."""
 
 _PATIENCE = 20.0
 """Seconds that Weights & Biases may take to begin and to end."""
@@ -262,6 +266,8 @@ def fit(cells: CellDataModule, config: TrainConfig, folder: Path, checkpoint: Pa
     trainer = build_trainer(config, folder, has_validation=any(cells.dataset.n_rows("val")))
     module = build_module(cells, config, trainer.world_size)
     check_space(folder, expected_bytes(module))
+    needed = expected_memory(module, cells) * trainer.num_devices
+    check_memory(needed, where="the training", fix="Lower --data.batch_size or --data.eval_batch_size.")
     with STOP.deferred(), RankWatch(trainer, "train.py"):
         trainer.fit(module, datamodule=cells, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
@@ -272,6 +278,22 @@ def fit(cells: CellDataModule, config: TrainConfig, folder: Path, checkpoint: Pa
 def expected_bytes(module: TrainingModule) -> int:
     """Return about how many bytes four checkpoints take (last, previous, best, one in the making) with two moments."""
     return 4 * 3 * sum(int(value.nbytes) for value in module.state_dict().values())
+
+
+def expected_memory(module: TrainingModule, cells: CellDataModule) -> int:
+    """Return about how many bytes of memory a process takes to train from here on.
+
+    Weights with gradients, two moments and the best ones read back; a dense batch and what is made of it, in training
+    or validation; the window that is shuffled; and what does not depend on either. Held against peaks in docs/log.md.
+    """
+    reads, eval_batch, encoder = cells.reads, cells.data.eval_batch_size, module.network.encoder
+    weights = sum(int(value.nbytes) for value in module.state_dict().values())
+    dense = 4 * cells.dataset.vocabulary.n_genes * 1.2 * max(reads.batch_size, eval_batch)
+    layers = 4 * 4 * max(reads.batch_size, eval_batch) * (encoder.first.out_features + encoder.n_latent)
+    stores = [file.store for file in cells.dataset.files]
+    entries = max(store.max_entries(np.arange(min(_LOOKED_AT, store.n_cells))) / _LOOKED_AT for store in stores)
+    window = 6 * entries * max(reads.window_rows, reads.batch_size)
+    return int(_BYTES_ANYHOW + 5 * weights + dense + layers + window)
 
 
 def build_module(cells: CellDataModule, config: TrainConfig, world: int) -> TrainingModule:

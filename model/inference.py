@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,8 @@ from model.staging import PredictedCells
 from model.tree import LabelTree
 from schema.batch import CellBatch
 from schema.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 
 class CellPredictions(NamedTuple):
@@ -35,6 +39,13 @@ class CellPredictions(NamedTuple):
     latent: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     novelty: npt.NDArray[np.float32]
+
+
+class Cells(NamedTuple):
+    """What the network says of some cells, on its device: the novelty score `[n_cells]`, and what the stage needs."""
+
+    novelty: Tensor
+    cells: PredictedCells
 
 
 class Predictor:
@@ -66,6 +77,7 @@ class Predictor:
         self.staging = bundle.staging.to(self.device) if bundle.staging is not None else None
         self._stage = self.staging.empty(n_samples) if self.staging is not None else None
         self._n_latent = encoder.n_latent
+        self._most_cells: int | None = None
 
     @torch.inference_mode()
     def predict(self, batch: CellBatch, left_out: npt.NDArray[np.bool_] | None = None) -> CellPredictions:
@@ -87,23 +99,45 @@ class Predictor:
         latent = torch.zeros(batch.n_cells, self._n_latent, device=self.device)
         probabilities = torch.zeros(batch.n_cells, self.network.cell_type_head.n_leaves, device=self.device)
         novelty = torch.full((batch.n_cells,), torch.nan, device=self.device)
-        if len(rows):
-            part = batch if len(rows) == batch.n_cells else batch.of_rows(rows)
-            latent[rows], probabilities[rows], novelty[rows] = self._predict(part)
+        for part, found in self._within_memory(batch, rows):
+            latent[part], probabilities[part] = found.cells.latent, found.cells.probabilities
+            novelty[part] = found.novelty
+            if self.staging is not None and self._stage is not None:
+                self._stage = self.staging.add(self._stage, found.cells)
         return CellPredictions(latent.cpu().numpy(), probabilities.cpu().numpy(), novelty.cpu().numpy())
 
-    def _predict(self, batch: CellBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return latent, calibrated probabilities and novelty of cells with counts; add them to their samples."""
+    def _within_memory(self, batch: CellBatch, rows: Tensor) -> Iterator[tuple[Tensor, Cells]]:
+        """Yield what is said of rows, in pieces that the memory of the device allows: halves, where it does not."""
+        waiting = [rows] if len(rows) else []
+        while waiting:
+            piece = waiting.pop()
+            if self._most_cells is not None and len(piece) > self._most_cells:
+                waiting += list(torch.split(piece, self._most_cells))[::-1]
+                continue
+            try:
+                found = self._predict(batch if len(piece) == batch.n_cells else batch.of_rows(piece))
+            except torch.OutOfMemoryError:
+                if len(piece) == 1:
+                    raise
+                self._most_cells = -(-len(piece) // 2)
+                text = "The device has too little memory for %d cells at once: %d are taken"
+                logger.warning(text, len(piece), self._most_cells)
+                waiting.append(piece)
+                torch.cuda.empty_cache()
+            else:
+                yield piece, found
+
+    def _predict(self, batch: CellBatch) -> Cells:
+        """Return what is said of cells with counts; nothing is kept of them, so that it may be tried again."""
         hidden = self._hidden(batch)
         latent = self.network.encoder.after_first(hidden)
         logits = self.network.cell_type_head(latent).float()
         latent = latent.float()
         probabilities = self.tree.leaf_probabilities(logits, self.temperatures)
-        if self.staging is not None and self._stage is not None:
-            about = (batch.sample, batch.row, batch.library_size)
-            self._stage = self.staging.add(self._stage, PredictedCells(*about, hidden.float(), latent, probabilities))
         misfit = self.novelty.profiles(*self.novelty.profiles.divergences(batch))
-        return latent, probabilities, self.novelty(latent, logits, misfit)
+        novelty = self.novelty(latent, logits, misfit)
+        about = (batch.sample, batch.row, batch.library_size)
+        return Cells(novelty, PredictedCells(*about, hidden.float(), latent, probabilities))
 
     def _hidden(self, batch: CellBatch) -> Tensor:
         """Return what the first layer makes of cells, on a CPU without a dense matrix of all genes."""

@@ -134,3 +134,40 @@ def test_a_bundle_without_stage_says_nothing(bundle, make_batch):
     predictor = Predictor(replace(bundle, staging=None), device="cpu", n_samples=2)
     predictor.predict(make_batch(COUNTS, sample=SAMPLE))
     assert predictor.stages() is None
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_device_with_little_memory_takes_fewer_cells_at_once_and_says_the_same(
+    bundle, make_batch, monkeypatch, caplog, most
+):
+    whole, cut = (Predictor(bundle, device="cpu", n_samples=2) for _ in range(2))
+    expected = [whole.predict(make_batch(COUNTS, sample=SAMPLE)) for _ in range(2)]
+    compute, asked = cut._hidden, []
+
+    def short_of_memory(batch):
+        asked.append(batch.n_cells)
+        if batch.n_cells > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return compute(batch)
+
+    monkeypatch.setattr(cut, "_hidden", short_of_memory)
+    found = [cut.predict(make_batch(COUNTS, sample=SAMPLE)) for _ in range(2)]
+    for one, other in zip(found, expected, strict=True):
+        for values, wanted in zip(one, other, strict=True):
+            np.testing.assert_allclose(values, wanted, rtol=1e-5, atol=1e-7)
+    assert [n for n in asked[len(asked) // 2 :] if n > most] == []  # the second block begins small
+    assert caplog.messages[0] == "The device has too little memory for 4 cells at once: 2 are taken"
+    for output in STAGE_OUTPUTS:
+        assert cut.stages()[output].n_cells.tolist() == whole.stages()[output].n_cells.tolist()
+        pair = (one.stages()[output].at_least for one in (cut, whole))
+        torch.testing.assert_close(*pair, rtol=1e-5, atol=0)
+
+
+def test_a_device_without_memory_for_one_cell_is_an_error(bundle, make_batch, monkeypatch):
+    def short_of_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    predictor = Predictor(bundle, device="cpu", n_samples=2)
+    monkeypatch.setattr(predictor, "_hidden", short_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        predictor.predict(make_batch(COUNTS, sample=SAMPLE))

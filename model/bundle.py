@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from schema.confusion import Confusion, DetectionLimit
 from schema.errors import BundleError, NeutrostageError, OutputError
 from schema.genes import GeneVocabulary
 from schema.labels import TYPE_LEVEL, CellOntology
+from schema.outputs import drafting
 from schema.predictions import STAGE_OUTPUTS
 from schema.stages import StageScale
 
@@ -155,22 +155,22 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     OutputError
         If the folder exists.
     """
-    if folder.exists():
-        raise OutputError(
-            "a bundle is never overwritten", got="an existing folder", where=folder.name, fix="Choose another."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        draft = Path(scratch) / "bundle"
-        draft.mkdir()
+    with drafting(folder, partial(_claim_new, folder)) as new:
         weights = bundle.network.state_dict() | bundle.novelty.state_dict(prefix=_NOVELTY)
         for start, part in ((_CONFUSION, bundle.confusion), (_STATE_CONFUSION, bundle.state_confusion)):
             weights |= {start + name: torch.from_numpy(values) for name, values in vars(part).items()}
         weights |= bundle.staging.state_dict(prefix=_STAGING) if bundle.staging is not None else {}
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, draft / WEIGHTS)
-        (draft / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
-        (draft / DESCRIPTION).write_text(json.dumps(_describe(bundle, draft), indent=1), encoding="utf-8")
-        os.replace(draft, folder)  # noqa: PTH105 - one call that replaces atomically
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, new.path / WEIGHTS)
+        (new.path / GENES).write_text(bundle.vocabulary.to_tsv(), encoding="utf-8")
+        (new.path / DESCRIPTION).write_text(json.dumps(_describe(bundle, new.path), indent=1), encoding="utf-8")
+        new.publish((WEIGHTS, GENES, DESCRIPTION))
+
+
+def _claim_new(folder: Path) -> None:
+    if folder.exists():
+        raise OutputError(
+            "a bundle is never overwritten", got="an existing folder", where=folder.name, fix="Choose another."
+        )
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -49,7 +49,7 @@ def writing(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # of libraries that have an error of their own for it
         if is_full(error):
             raise full_disk(where) from error
         if getattr(error, "errno", None) == errno.EROFS:

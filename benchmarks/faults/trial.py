@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 MEMORY_BYTES = 4 * 2**30
@@ -82,9 +83,8 @@ class Trials:
     def run(self, arguments: Sequence[str], folder: Path) -> Outcome:
         """Run the script with a command line, its streams in files of a folder."""
         out, log = folder / "stdout", folder / "stderr"
-        process = self._context.Process(target=_run, args=(self._script, list(arguments), out, log, self._memory))
         start = time.perf_counter()
-        process.start()
+        process = self.start(arguments, folder)
         process.join(self._timeout)
         hung = process.is_alive()
         if hung:
@@ -93,6 +93,13 @@ class Trials:
         seconds = time.perf_counter() - start
         texts = [path.read_text(encoding="utf-8", errors="replace") if path.exists() else "" for path in (log, out)]
         return Outcome(None if hung else process.exitcode, texts[0], texts[1], seconds)
+
+    def start(self, arguments: Sequence[str], folder: Path) -> BaseProcess:
+        """Start the script with a command line, its streams in files of a folder, and return its process."""
+        streams = (folder / "stdout", folder / "stderr")
+        process = self._context.Process(target=_run, args=(self._script, list(arguments), *streams, self._memory))
+        process.start()
+        return process
 
 
 def digest(path: Path) -> str:

@@ -50,7 +50,7 @@ def test_the_terminal_gets_tables_of_burden_and_composition(command, caplog):
 def test_a_folder_gets_the_table_and_the_pictures(command, tables):
     code, out, _ = command("--by", "tumor_stage", "--output", tables / "out")
     assert code == 0
-    assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [COMPARISON, *PICTURES]
+    assert [line.rsplit("/", 1)[-1] for line in out.splitlines()] == [*PICTURES, COMPARISON]
     table = pd.read_csv(tables / "out/comparison.csv")
     trend = table[(table["measure"] == "burden") & (table["test"] == "trend")].iloc[0]
     assert (trend["group_a"], trend["group_b"], trend["n_units"]) == ("normal", "early carcinoma", 7)

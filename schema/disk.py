@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from schema.errors import OutputError
+from schema.errors import NeutrostageError, OutputError
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 """Linux's numbers for "paths from here" and "swap both names"."""
@@ -49,6 +49,8 @@ def writing(where: str) -> Iterator[None]:
     """
     try:
         yield
+    except NeutrostageError:
+        raise
     except Exception as error:  # of libraries that have an error of their own for it
         if is_full(error):
             raise full_disk(where) from error

@@ -21,8 +21,8 @@ N_KILLS = 50
 _SEED = 0
 
 
-def full_disk(limit: int) -> Callable[[Materials, Path], Happening]:
-    """Return what lets no file grow beyond so many bytes while a prediction replaces another.
+def full_disk(share: float) -> Callable[[Materials, Path], Happening]:
+    """Return what lets no file grow beyond a share of the input while a prediction replaces another.
 
     A limit of the process takes the place of a small disk: it needs no rights, and strikes at a chosen byte.
     """
@@ -31,6 +31,8 @@ def full_disk(limit: int) -> Callable[[Materials, Path], Happening]:
         output = folder / "out"
         run(predict_arguments(materials, output))
         before = content(output)
+
+        limit = int(share * materials.good.stat().st_size)
 
         def limited() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -139,7 +141,7 @@ def sigterm(materials: Materials, folder: Path) -> Happening:
     output = folder / "out"
     with Script(predict_arguments(materials, output)) as script:
         script.wait_for(folder / ".out.neutrostage-draft/annotated.h5ad")
-        script.send(signal.SIGTERM, signal.SIGTERM, signal.SIGINT)
+        script.send(signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1)
         ended = script.end()
     return ended.happening([*ended.problems(143, "stopped by"), *(path.name for path in folder.iterdir())])
 
@@ -186,11 +188,11 @@ INJECTIONS = [
     *(
         Injection(
             row=ROW,
-            name=f"no file may grow beyond {limit // 1000} kB while results are replaced",
+            name=f"no file may grow beyond {share:.3g} of the input while results are replaced",
             expected="exit 5, earlier results as they were",
-            run=full_disk(limit),
+            run=full_disk(share),
         )
-        for limit in (1_000, 10_000, 300_000, 600_000)
+        for share in (0.001, 0.5, 1.001, 1.02)
     ),
     Injection(row=ROW, name="a disk of 1 MiB", expected="exit 5 before computing", run=small_disk),
     Injection(
@@ -200,7 +202,7 @@ INJECTIONS = [
         run=kills(N_KILLS),
     ),
     Injection(row=ROW, name="two writers at once", expected="one wins, the other exit 5", run=two_writers),
-    Injection(row=ROW, name="SIGTERM, twice, and Ctrl-C", expected="exit 143, nothing is left", run=sigterm),
+    Injection(row=ROW, name="SIGTERM, twice, and SIGUSR1", expected="exit 143, nothing is left", run=sigterm),
     *(
         Injection(row=ROW, name=name, expected="exit 5, nothing is written", run=refused(make, words))
         for name, make, words in (

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 CHOSEN = [
     Injection(row="outputs", name="kill -9 at six random moments", expected="old or new", run=outputs.kills(6)),
-    Injection(row="outputs", name="a full disk", expected="exit 5", run=outputs.full_disk(300_000)),
+    Injection(row="outputs", name="a full disk", expected="exit 5", run=outputs.full_disk(1.001)),
     Injection(row="outputs", name="two writers", expected="one wins", run=outputs.two_writers),
     Injection(row="machine", name="nobody reads", expected="the results", run=machine.without("cut")),
     Injection(row="machine", name="little memory", expected="exit 6", run=machine.too_little_memory),

@@ -37,6 +37,7 @@ def run_command(name: str, main: Callable[[], None]) -> int:
     """
     speak_utf8()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells where its fonts are kept
     return_large_memory()
     try:
         with STOP.heard():

@@ -14,16 +14,16 @@ ROW = "machine"
 
 
 def carries_on(environment: Mapping[str, str], *, report: bool = False) -> Callable[[Materials, Path], Happening]:
-    """Return what predicts with other environment variables; `{folder}` in them is one that cannot be written."""
+    """Return what predicts with other environment variables; `{folder}` in them is one that cannot be made."""
 
     def inject(materials: Materials, folder: Path) -> Happening:
-        closed = folder / "closed"
-        closed.mkdir(mode=0o555)
-        changed = {name: value.format(folder=closed) for name, value in environment.items()}
+        (folder / "file").write_text("")  # nobody makes a folder in a file, not even the superuser
+        changed = {name: value.format(folder=folder / "file/home") for name, value in environment.items()}
         ended = run(predict_arguments(materials, folder / "out", "--report", str(report).lower()), environment=changed)
         problems = ended.problems(0)
         problems += [] if "run.json" in content(folder / "out") else ["no results"]
-        return ended.happening([*problems, *(["something was written at home"] if any(closed.iterdir()) else [])])
+        written = b"".join(content(folder / "out").values())
+        return ended.happening([*problems, *(["a warning names a folder"] if str(folder).encode() in written else [])])
 
     return inject
 

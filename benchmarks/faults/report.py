@@ -60,6 +60,7 @@ def named(column: str) -> Callable[[Materials, Path], Happening]:
         names = np.array(NAMES)[np.arange(adata.n_obs) % len(NAMES)]
         adata.obs["sample_id"] = names if column == "sample_id" else np.char.add("sample ", names)
         adata.obs["arm"] = names
+        adata.obs["donor_id"] = adata.obs["sample_id"]
         adata.write_h5ad(folder / "hostile.h5ad")
         bad = materials._replace(good=folder / "hostile.h5ad")
         ended = run(predict_arguments(bad, folder / "out", "--report", "true", "--compare.by", "arm"))

@@ -30,7 +30,10 @@ def stopped(*signals: signal.Signals, when: str = str(LAST), code: int = 143) ->
     def inject(materials: Materials, folder: Path) -> Happening:
         output = folder / "run"
         with Script(train_arguments(materials, output, epochs=_LONG)) as script:
-            script.wait_for(output / when if when else folder)
+            if when:
+                script.wait_for(output / when)
+            else:
+                time.sleep(1)
             script.send(*signals)
             ended = script.end()
         problems = ended.problems(code) if not when else ended.problems(code, "stopped by")

@@ -14,7 +14,7 @@ from datamodules.elements import Element, Frame
 from datamodules.matrix import open_matrix
 from datamodules.reach import check_zarr_reach
 from datamodules.source import GeneNames, Kind, Source, reading
-from schema.errors import InputError
+from schema.errors import FaultList, InputError
 from schema.genes import is_ensembl_id
 from schema.names import normalise_name
 
@@ -57,12 +57,27 @@ def _open_group(group: Element, kind: Kind, name: str, layer: str, close: Callab
             where=name,
             fix="Give an .h5ad, a .zarr of AnnData, a 10x folder or a 10x .h5.",
         )
-    with reading(name):
+    faults = FaultList(InputError)
+    location, matrix, cells, genes = "X", None, None, None
+    with faults, reading(name):
         location, matrix = pick_counts(_candidates(group, name, layer), name, named=layer != "auto")
-        var = "raw/var" if location == "raw/X" else "var"
-        genes = gene_names(Frame(group[var], f"{name}, {var}"))
+    var = "raw/var" if location == "raw/X" else "var"
+    with faults, reading(f"{name}, {var}"):
+        genes = gene_names(Frame(_table(group, var, name), f"{name}, {var}"))
+    with faults, reading(f"{name}, obs"):
         cells = Frame(group["obs"], f"{name}, obs")
+    if matrix is None or cells is None or genes is None:
+        if matrix is not None:
+            matrix.close()
+        faults.check()
+        raise AssertionError("what was not read must have been noted")
     return Source(kind=kind, matrix=matrix, counts_location=location, genes=genes, cells=cells, close=close)
+
+
+def _table(group: Element, name: str, where: str) -> Element:
+    if name not in group:
+        raise InputError("counts must have names of genes", got=f"no {name}", where=where, fix="Write the file again.")
+    return group[name]
 
 
 def _candidates(group: Element, name: str, layer: str) -> dict[str, Opener]:

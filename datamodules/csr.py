@@ -15,7 +15,6 @@ from datamodules.narrow import narrow
 from datamodules.pack import RawPart, is_packable
 from datamodules.scratch import SCRATCH
 from datamodules.space import Ints, LargeCounts, RowSpace
-from schema.errors import InputError
 
 N_SAMPLES = 8
 """Places over a matrix at which values are looked at when counts are searched."""
@@ -36,7 +35,7 @@ class CsrMatrix:
     is_by_rows = True
 
     def __init__(self, indptr: Element, indices: Element, values: Element, n_genes: int, where: str) -> None:
-        self._indptr = narrow(read_pointers(indptr, indices, values, where))
+        self._indptr = narrow(read_pointers(indptr, indices, where))
         self._n_entries = length(values)
         self._indices, self._values = open_arrays(indices, values)
         self.n_rows, self.n_genes = len(self._indptr) - 1, n_genes
@@ -114,7 +113,7 @@ class CsrMatrix:
         return np.concatenate([[0], np.flatnonzero(cuts) + 1, [len(begin)]])
 
 
-def read_pointers(indptr: Element, indices: Element, values: Element, where: str) -> Ints:
+def read_pointers(indptr: Element, indices: Element, where: str) -> Ints:
     """Return row (or column) pointers as int64, however they are stored, checked against the entries.
 
     Raises
@@ -123,13 +122,6 @@ def read_pointers(indptr: Element, indices: Element, values: Element, where: str
         If they do not fit the entries.
     """
     pointers: Ints = np.asarray(indptr[:]).astype(np.int64)
-    if length(values) != length(indices):
-        raise InputError(
-            "a matrix must hold together",
-            got=f"{length(values)} values for {length(indices)} indices",
-            where=where,
-            fix="Write the file again.",
-        )
     check_indptr(pointers, length(indices), where)
     return pointers
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from schema.errors import InputError
+from schema.errors import FaultList, InputError
 
 Element = Any
 """A group or array of h5py or zarr: both slice alike and keep their encoding in `attrs`."""
@@ -51,10 +51,12 @@ class Frame:
         self._group, self._where = group, where
         index = attribute(group, "_index") or "_index"
         self._index = self._element(index)
+        check_column(self._index, f"{where}/{index}")
+        self.n_rows = length(self._index)
         order = [_decoded(name) for name in group.attrs.get("column-order", ())]
         known = order or sorted(name for name in group if not name.startswith("__"))
-        self.columns = tuple(name for name in known if name != index and name in group)
-        self.n_rows = length(self._index)
+        self.columns = tuple(name for name in known if name != index)
+        self._check_columns()
 
     def names(self, start: int, stop: int) -> list[str]:
         """Return the names of rows `start` to `stop - 1`."""
@@ -72,19 +74,32 @@ class Frame:
         Raises
         ------
         InputError
-            If it has another length than the index, or codes without category.
+            If it is of no known kind, or has codes without category.
         """
         element = self._element(name)
+        check_column(element, f"{self._where}/{name}")
         values = _stored_categories(self._group, element, f"{self._where}/{name}")
-        values = _found_categories(element) if values is None else values
-        if len(values) != self.n_rows:
+        return _found_categories(element) if values is None else values
+
+    def _check_columns(self) -> None:
+        """Refuse columns that are named and not there, or of another length than the index; tell all of them."""
+        faults = FaultList(InputError)
+        for name in self.columns:
+            with faults:
+                element = self._element(name)
+                if not is_group(element) or {"codes", "values"} & set(element):  # else it is of no use, or refused then
+                    check_column(element, f"{self._where}/{name}")
+                    self._check_length(length(element), name)
+        faults.check()
+
+    def _check_length(self, n_values: int, name: str) -> None:
+        if n_values != self.n_rows:
             raise InputError(
                 "every column must have one value per row",
-                got=f"{len(values)} values for {self.n_rows} rows",
+                got=f"{n_values} values for {self.n_rows} rows",
                 where=f"{self._where}/{name}",
                 fix="Write the file again.",
             )
-        return values
 
     def _element(self, name: str) -> Element:
         if name not in self._group:
@@ -95,6 +110,37 @@ class Frame:
                 fix="Write the file again.",
             )
         return self._group[name]
+
+
+def check_column(element: Element, where: str) -> None:
+    """Refuse a column that is no array of one dimension, no codes with categories and no values with a mask.
+
+    Raises
+    ------
+    InputError
+        Saying what it is instead.
+    """
+    if not is_group(element):
+        fault = _array_fault(element)
+    elif "codes" in element:
+        fault = "codes without categories" if "categories" not in element else _array_fault(element["codes"], "iu")
+    elif "values" in element and "mask" in element:
+        fault = _array_fault(element["values"]) or _array_fault(element["mask"], "b")
+        if not fault and element["mask"].shape != element["values"].shape:
+            fault = f"a mask of {element['mask'].shape[0]} for {element['values'].shape[0]} values"
+    else:
+        fault = "a group of no known kind"
+    if fault:
+        raise InputError("a column must be readable", got=fault, where=where, fix="Write the file again.")
+
+
+def _array_fault(element: Element, kinds: str = "biufSUOT") -> str:
+    """Return what is wrong with an array of a column; "" where nothing is."""
+    if is_group(element):
+        return "a group for an array"
+    if element.shape is None or len(element.shape) != 1:
+        return f"an array of shape {element.shape}"
+    return "" if element.dtype.kind in kinds else f"values of type {element.dtype}"
 
 
 def length(element: Element) -> int:

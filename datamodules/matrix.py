@@ -12,8 +12,8 @@ from datamodules.elements import Element, attribute, is_group, length
 from datamodules.pack import RawPart
 from datamodules.reach import check_complete
 from datamodules.space import Ints, LargeCounts, RowSpace
+from datamodules.structure import broken_matrix, check_members, check_parts, read_shape
 from datamodules.transposed import CscMatrix
-from schema.errors import InputError
 
 
 class MatrixReader(Protocol):
@@ -91,26 +91,21 @@ def open_matrix(element: Element, where: str) -> RawReader:
     """
     if not is_group(element):
         if element.shape is None or len(element.shape) != 2:
-            raise _disagree(f"an array of shape {element.shape}", where)
+            raise broken_matrix(f"an array of shape {element.shape}", where)
         return DenseMatrix(element)
-    missing = [part for part in ("indptr", "indices", "data") if part not in element]
-    if missing:
-        raise _disagree(f"no {', '.join(missing)}", where)
+    check_members(element, ("indptr", "indices", "data"), where)
     layout = attribute(element, "encoding-type") or f"{attribute(element, 'h5sparse_format')}_matrix"
+    if layout not in ("csr_matrix", "csc_matrix"):
+        raise broken_matrix(f"the layout {layout[:40]!r}", where)
     shape = element.attrs.get("shape", element.attrs.get("h5sparse_shape", ()))
-    if layout not in ("csr_matrix", "csc_matrix") or len(shape) != 2:
-        raise _disagree(f"the layout {layout!r} with shape {tuple(shape)}", where)
-    n_rows, n_genes = int(shape[0]), int(shape[1])
+    n_rows, n_genes = read_shape(shape, where)
     parts = element["indptr"], element["indices"], element["data"]
+    check_parts(*parts, where)
     check_complete(element["data"], f"{where}/data")
     if length(element["indices"]) > max(n_rows, n_genes):  # else they may all be 0, which zarr need not store
         check_complete(element["indices"], f"{where}/indices")
     csr = layout == "csr_matrix"
     matrix = CsrMatrix(*parts, n_genes, where) if csr else CscMatrix(*parts, n_rows, where)
     if (matrix.n_rows, matrix.n_genes) != (n_rows, n_genes):
-        raise _disagree(f"{length(element['indptr']) - 1} row pointers for shape {(n_rows, n_genes)}", where)
+        raise broken_matrix(f"{length(element['indptr']) - 1} row pointers for shape {(n_rows, n_genes)}", where)
     return matrix
-
-
-def _disagree(got: str, where: str) -> InputError:
-    return InputError("a matrix must hold together", got=got, where=where, fix="Write the file again.")

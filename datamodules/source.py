@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,10 +61,25 @@ def reading(where: str) -> Iterator[None]:
     """Turn what the libraries raise on a damaged file into one line that says where."""
     try:
         yield
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise InputError(
             "a file must be readable to its end",
-            got=f"{type(error).__name__} ({str(error)[:200]})",
+            got=f"{type(error).__name__} ({_told(error)})",
             where=where,
             fix="Copy or download the file again.",
         ) from error
+
+
+_UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, zlib.error),
+)
+"""What libraries raise when a file is not what they take it for."""
+
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s'\"/]+/)+")
+"""Folders of an absolute path within a text."""
+
+
+def _told(error: BaseException) -> str:
+    """Return what a library says of a fault, without the folders that a file lies in."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return _FOLDERS.sub("", text)[:200]

@@ -22,13 +22,16 @@ from datamodules.source import Source, reading
 from datamodules.space import Ints, LargeCounts, RowSpace
 from datamodules.tenx import open_tenx_h5, tenx_groups
 from datamodules.tenx_folder import is_tenx_folder, open_tenx_folder
-from schema.errors import InputError
+from schema.errors import FaultList, InputError
 from schema.names import nearest_names
 
 __all__ = ["CellStore", "CsrBlock", "open_store"]
 
 GENE_EXPRESSION = "Gene Expression"
 """Feature type of genes, where a file also has antibodies or guides."""
+
+OTHER_FEATURES = ("Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture", "Antigen Capture", "Peaks")
+"""Feature types of what is no gene."""
 
 
 class CellStore:
@@ -128,7 +131,8 @@ class CellStore:
         rows
             int64, ascending.
         """
-        return self._source.matrix.max_entries(rows)
+        with reading(f"{self.name}, {self.counts_location}"):
+            return self._source.matrix.max_entries(rows)
 
     def read_packed(self, rows: Ints, space: RowSpace, row: int, entry: int, merge: Ints | None = None) -> LargeCounts:
         """Read rows into a space, end to end, every value checked; several threads may do so at once.
@@ -238,25 +242,31 @@ def _open_file(path: Path, layer: str) -> Source:
 
 def _check_lengths(source: Source, name: str) -> None:
     matrix, genes = source.matrix, source.genes
+    faults = FaultList(InputError)
     for what, n_names, n_matrix in (
         ("cells", source.cells.n_rows, matrix.n_rows),
         ("genes", len(genes.symbols), matrix.n_genes),
         ("gene ids", len(genes.ids), matrix.n_genes),
     ):
         if n_names != n_matrix:
-            raise InputError(
+            fault = InputError(
                 "names and matrix must have the same length",
                 got=f"{n_names} names of {what} for {n_matrix} in the matrix",
                 where=f"{name}, {source.counts_location}",
                 fix="Write the file again; AnnData is cells x genes, a 10x matrix is genes x cells.",
             )
+            faults.note(fault)
+    faults.check()
 
 
 def _places(feature_types: list[str]) -> npt.NDArray[np.int64]:
-    """Return each column's place among the genes, int64 `[n_columns]`; -1 = not a gene (antibody, guide)."""
+    """Return each column's place among the genes, int64 `[n_columns]`; -1 = not a gene (antibody, guide).
+
+    Where no type is that of 10x genes, others may be biotypes ("protein_coding"), all of which are genes.
+    """
     is_gene = np.array([kind == GENE_EXPRESSION for kind in feature_types], dtype=bool)
     if not is_gene.any():
-        is_gene[:] = True
+        is_gene = np.array([kind not in OTHER_FEATURES for kind in feature_types], dtype=bool)
     return np.where(is_gene, np.cumsum(is_gene) - 1, -1)
 
 

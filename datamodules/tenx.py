@@ -8,9 +8,10 @@ import h5py
 import pandas as pd
 
 from datamodules.csr import CsrMatrix
-from datamodules.elements import Element, length, texts
+from datamodules.elements import Element, check_column, length, texts
 from datamodules.reach import check_complete
 from datamodules.source import GeneNames, Source, reading
+from datamodules.structure import broken_matrix, check_parts, read_shape
 from schema.errors import InputError
 
 _PARTS = ("barcodes", "data", "indices", "indptr", "shape")
@@ -60,19 +61,16 @@ def open_tenx_h5(file: h5py.File, name: str, groups: list[str]) -> Source:
     group, where = file[groups[0]], f"{name}, {groups[0]}"
     with reading(where):
         genes = _genes(group, where)
-        n_genes, n_cells = (int(size) for size in group["shape"][:])
+        n_genes, n_cells = read_shape(group["shape"][()], where)
+        check_parts(group["indptr"], group["indices"], group["data"], where)
         check_complete(group["data"], f"{where}/data")
         check_complete(group["indices"], f"{where}/indices")
         matrix = CsrMatrix(group["indptr"], group["indices"], group["data"], n_genes, where)
         barcodes = group["barcodes"]
+        check_column(barcodes, f"{where}/barcodes")
         cells = Barcodes(lambda start, stop: texts(barcodes, start, stop), length(barcodes))
     if n_cells != matrix.n_rows:
-        raise InputError(
-            "a matrix must hold together",
-            got=f"{matrix.n_rows} columns for shape {(n_genes, n_cells)}",
-            where=where,
-            fix="Write the file again.",
-        )
+        raise broken_matrix(f"{matrix.n_rows} columns for shape {(n_genes, n_cells)}", where)
     return Source(kind="10x h5", matrix=matrix, counts_location=groups[0], genes=genes, cells=cells, close=file.close)
 
 
@@ -86,6 +84,8 @@ def _genes(group: Element, where: str) -> GeneNames:
         raise InputError(
             "a 10x matrix must name its genes", got=f"no {', '.join(missing)}", where=where, fix="Write it again."
         )
+    for part in (names, ids, *({"feature_type"} & set(place))):
+        check_column(place[part], f"{where}/{part}")
     n_genes = length(place[ids])
     types = texts(place["feature_type"], 0, n_genes) if "feature_type" in place else [""] * n_genes
     return GeneNames(texts(place[names], 0, length(place[names])), texts(place[ids], 0, n_genes), types)

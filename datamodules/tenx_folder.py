@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from datamodules.short_lines import lines_of, most_bytes, open_lines
 from datamodules.source import GeneNames, Source, reading
 from datamodules.spool import Entries
+from datamodules.structure import MAX_SIZE
 from datamodules.tenx import Barcodes
 from datamodules.transposed import SpooledMatrix
-from schema.errors import InputError
+from schema.errors import FaultList, InputError
 
 _LINES = 2**20
 """Lines of a file in memory at a time."""
+
+_SHORTEST = len("1 1 1\n")
+"""Bytes of a line of matrix.mtx at least."""
 
 _FEATURES = ("features.tsv", "genes.tsv")
 
@@ -54,12 +58,14 @@ def open_tenx_folder(folder: Path) -> Source:
     where = f"{folder.name}/{matrix_file.name}"
     with reading(where):
         header = read_header(matrix_file, where)
-    with reading(f"{folder.name}/{features_file.name}"):
-        genes = _genes(features_file)
-    with reading(f"{folder.name}/{barcodes_file.name}"):
-        barcodes = _barcodes(barcodes_file)
-    _check_length(len(genes.symbols), header.n_genes, features_file, where)
-    _check_length(len(barcodes), header.n_cells, barcodes_file, where)
+    faults = FaultList(InputError)
+    with faults, reading(f"{folder.name}/{features_file.name}"):
+        genes = _genes(features_file, header.n_genes)
+        _check_length(len(genes.symbols), header.n_genes, features_file, where)
+    with faults, reading(f"{folder.name}/{barcodes_file.name}"):
+        barcodes = _barcodes(barcodes_file, header.n_cells)
+        _check_length(len(barcodes), header.n_cells, barcodes_file, where)
+    faults.check()
     entries = partial(read_entries, matrix_file, header, where)
     matrix = SpooledMatrix(entries, header.n_cells, header.n_genes, header.n_entries, where)
     cells = Barcodes(lambda start, stop: barcodes[start:stop].to_pylist(), len(barcodes))
@@ -76,7 +82,7 @@ def read_header(file: Path, where: str) -> MtxHeader:
     InputError
         If it is no coordinate matrix of numbers.
     """
-    with _open(file) as handle:
+    with open_lines(file) as handle:
         banner = handle.readline().decode("latin-1").split()
         if banner[:3] != ["%%MatrixMarket", "matrix", "coordinate"] or banner[3:] not in (
             ["integer", "general"],
@@ -89,7 +95,12 @@ def read_header(file: Path, where: str) -> MtxHeader:
     numbers = [int(word) if word.isdigit() else -1 for word in sizes.split()]
     if len(numbers) != 3 or min(numbers) < 0:
         raise _bad_mtx(f"the size line {sizes.decode('latin-1').strip()[:80]!r}", where)
-    return MtxHeader(n_lines, *numbers)
+    header = MtxHeader(n_lines, *numbers)
+    if header.n_entries * _SHORTEST > most_bytes(file):
+        raise _bad_mtx(f"a head that declares {header.n_entries:,} entries, more than fit in the file", where)
+    if max(header.n_genes, header.n_cells) > MAX_SIZE:
+        raise _bad_mtx(f"a head that declares {header.n_genes:,} genes of {header.n_cells:,} cells", where)
+    return header
 
 
 def read_entries(file: Path, header: MtxHeader, where: str) -> Iterator[Entries]:
@@ -101,12 +112,14 @@ def read_entries(file: Path, header: MtxHeader, where: str) -> Iterator[Entries]
         If a line is not three numbers, or there are more or fewer lines than declared.
     """
     n_read = 0
-    with _open(file) as handle:
+    with open_lines(file) as handle:
         for _ in range(header.n_lines):
             handle.readline()
         for block in _number_blocks(handle, where):
             n_read += len(block)
             yield Entries(block["cell"].to_numpy() - 1, block["gene"].to_numpy() - 1, block["count"].to_numpy())
+            if n_read > header.n_entries:
+                break
     if n_read != header.n_entries:
         raise _bad_mtx(f"{n_read} entries where its head declares {header.n_entries}", where)
 
@@ -123,7 +136,7 @@ def _number_blocks(handle: BinaryIO, where: str) -> Iterator[pd.DataFrame]:
                 yield block
     except pd.errors.EmptyDataError:
         return
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _bad_mtx(f"a line that is not three numbers ({str(error)[:120]})", where) from error
 
 
@@ -141,20 +154,19 @@ def _find(folder: Path, prefix: str, *parts: str) -> Path:
             where=folder.name,
             fix="Give the folder of one sample with its three files, plain or .gz.",
         )
+    if not (folder / found[0]).is_file():  # opening a pipe would wait for ever
+        raise InputError(
+            "the parts of a 10x folder must be files",
+            got="something else",
+            where=f"{folder.name}/{found[0]}",
+            fix="Copy or download it again.",
+        )
     return folder / found[0]
 
 
-def _open(file: Path) -> BinaryIO:
-    with file.open("rb") as handle:
-        zipped = handle.read(2) == b"\x1f\x8b"
-    return cast("BinaryIO", gzip.open(file, "rb")) if zipped else file.open("rb")
-
-
-def _fields(file: Path) -> Iterator[list[str]]:
-    with _open(file) as handle:
-        for line in handle:
-            if bare := line.rstrip(b"\r\n"):
-                yield _decoded(bare).split("\t")
+def _fields(file: Path, most: int) -> Iterator[list[str]]:
+    for line in lines_of(file, most):
+        yield _decoded(line).split("\t")
 
 
 def _decoded(text: bytes) -> str:
@@ -165,17 +177,17 @@ def _decoded(text: bytes) -> str:
         return bare.decode("latin-1")
 
 
-def _genes(file: Path) -> GeneNames:
+def _genes(file: Path, most: int) -> GeneNames:
     """Return names from a table of id, symbol and feature type, of which files of one column have symbols alone."""
-    rows = list(_fields(file))
+    rows = list(_fields(file, most))
     symbols = [row[min(1, len(row) - 1)] for row in rows]
     return GeneNames(
         symbols, [row[0] if len(row) > 1 else "" for row in rows], [row[2] if len(row) > 2 else "" for row in rows]
     )
 
 
-def _barcodes(file: Path) -> pa.ChunkedArray:
-    lines = (row[0] for row in _fields(file))
+def _barcodes(file: Path, most: int) -> pa.ChunkedArray:
+    lines = (row[0] for row in _fields(file, most))
     chunks = iter(lambda: list(islice(lines, _LINES)), [])
     return pa.chunked_array([pa.array(chunk, pa.large_string()) for chunk in chunks], pa.large_string())
 
@@ -184,7 +196,7 @@ def _check_length(got: int, declared: int, file: Path, where: str) -> None:
     if got != declared:
         raise InputError(
             "the parts of a 10x folder must have the same length",
-            got=f"{got} lines in {file.name} for {declared} in the matrix",
+            got=f"{got}{' or more' * (got > declared)} lines in {file.name} for {declared} in the matrix",
             where=where,
             fix="Use the three files of one run; the matrix is genes x cells.",
         )

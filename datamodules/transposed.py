@@ -82,7 +82,7 @@ class CscMatrix(SpooledMatrix):
     """A matrix stored gene by gene, as AnnData's CSC."""
 
     def __init__(self, indptr: Element, indices: Element, values: Element, n_rows: int, where: str) -> None:
-        self._indptr = read_pointers(indptr, indices, values, where)
+        self._indptr = read_pointers(indptr, indices, where)
         self._indices, self._values = open_arrays(indices, values)
         super().__init__(self._all_entries, n_rows, len(self._indptr) - 1, length(values), where)
 

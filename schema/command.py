@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any, TypeVar
 
 import jsonargparse
 
-from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, InsufficientMemoryError, NeutrostageError, UsageError
+from schema.bugs import DEBUG, as_our_error
+from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
+from schema.library_warnings import quiet_libraries
 from schema.secrets import redacted
 from schema.signals import STOP, Stopped
 from schema.streams import say, speak_utf8
@@ -26,7 +29,9 @@ _M_MMAP_THRESHOLD = -3
 
 
 def run_command(name: str, main: Callable[[], None]) -> int:
-    """Run a command and return its exit code; faults of the user become one line on stderr.
+    """Run a command and return its exit code; whatever ends it becomes one line on stderr.
+
+    With --debug on the command line, the trace of an error stands above its line, and warnings of libraries are shown.
 
     Parameters
     ----------
@@ -39,24 +44,22 @@ def run_command(name: str, main: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells where its fonts are kept
     return_large_memory()
+    debug = DEBUG in sys.argv[1:]
     try:
-        with STOP.heard():
+        with STOP.heard(), quiet_libraries(shown=debug):
             main()
     except Stopped as stop:
         say(f"{name}: {stop}")
         return stop.exit_code
-    except NeutrostageError as error:
-        say(f"{name}: error: {error}")
-        return error.exit_code
-    except MemoryError:
-        shortage = InsufficientMemoryError(
-            "the machine must have enough memory", got="too little", where="this run", fix="Lower --batch_size."
-        )
-        say(f"{name}: error: {shortage}")
-        return shortage.exit_code
     except KeyboardInterrupt:
         say(f"{name}: interrupted")
         return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one place where whatever it is becomes a line and a code
+        if debug:
+            say("".join(traceback.format_exception(error)).rstrip())
+        ours = as_our_error(error)
+        say(f"{name}: error: {ours}")
+        return ours.exit_code
     return EXIT_DONE
 
 
@@ -94,6 +97,7 @@ def parse_config(
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(exit_on_error=False, description=inspect.getdoc(config_class))
     parser.add_argument("--config", action="config", help="YAML with any of these options; later ones win")
+    parser.add_argument(DEBUG, action="store_true", help="show where an error came from, and warnings of libraries")
     skip: set[str | int] = set()
     if positional:
         fields = {f.name: f for f in dataclasses.fields(config_class)}  # type: ignore[arg-type]
@@ -111,7 +115,7 @@ def parse_config(
             where="the command line or config",
             fix="See --help.",
         ) from error
-    values = {k: v for k, v in vars(options).items() if k != "config"}
+    values = {k: v for k, v in vars(options).items() if k not in ("config", DEBUG.strip("-"))}
     if positional and isinstance(values[positional], list):
         values[positional] = tuple(values[positional])
     return config_class(**values)

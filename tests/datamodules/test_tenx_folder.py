@@ -170,8 +170,8 @@ def test_a_cut_gzip_is_refused(tmp_path, coded):
     folder = write(tmp_path / "mouse", v3(coded))
     whole = (folder / "matrix.mtx.gz").read_bytes()
     (folder / "matrix.mtx.gz").write_bytes(whole[: len(whole) - 12])
-    with open_store(folder) as store, pytest.raises(InputError, match=r"EOFError.*mouse, matrix.mtx.gz"):
-        store.read(0, 7)
+    with pytest.raises(InputError, match=r"EOFError.*mouse/matrix.mtx.gz"):
+        open_store(folder)
     (folder / "barcodes.tsv.gz").write_bytes((folder / "barcodes.tsv.gz").read_bytes()[:20])
     with pytest.raises(InputError, match=r"EOFError.*mouse/barcodes.tsv.gz"):
         open_store(folder)

@@ -10,7 +10,7 @@ import h5py
 import zarr
 
 from datamodules.counts import Opener, pick_counts
-from datamodules.elements import Element, Frame
+from datamodules.elements import Element, Frame, is_group
 from datamodules.matrix import open_matrix
 from datamodules.reach import check_zarr_reach
 from datamodules.source import GeneNames, Kind, Source, reading
@@ -60,7 +60,8 @@ def _open_group(group: Element, kind: Kind, name: str, layer: str, close: Callab
     faults = FaultList(InputError)
     location, matrix, cells, genes = "X", None, None, None
     with faults, reading(name):
-        location, matrix = pick_counts(_candidates(group, name, layer), name, named=layer != "auto")
+        candidates, others = _candidates(group, name, layer)
+        location, matrix = pick_counts(candidates, name, named=layer != "auto", others=others)
     var = "raw/var" if location == "raw/X" else "var"
     with faults, reading(f"{name}, {var}"):
         genes = gene_names(Frame(_table(group, var, name), f"{name}, {var}"))
@@ -71,7 +72,20 @@ def _open_group(group: Element, kind: Kind, name: str, layer: str, close: Callab
             matrix.close()
         faults.check()
         raise AssertionError("what was not read must have been noted")
-    return Source(kind=kind, matrix=matrix, counts_location=location, genes=genes, cells=cells, close=close)
+    return Source(
+        kind=kind,
+        matrix=matrix,
+        counts_location=location,
+        genes=genes,
+        cells=cells,
+        close=close,
+        members=_members(group, "obsm", "uns"),
+    )
+
+
+def _members(group: Element, *parts: str) -> tuple[str, ...]:
+    there = [part for part in parts if part in group and is_group(group[part])]
+    return tuple(f"{part}/{name}" for part in there for name in group[part])
 
 
 def _table(group: Element, name: str, where: str) -> Element:
@@ -80,7 +94,8 @@ def _table(group: Element, name: str, where: str) -> Element:
     return group[name]
 
 
-def _candidates(group: Element, name: str, layer: str) -> dict[str, Opener]:
+def _candidates(group: Element, name: str, layer: str) -> tuple[dict[str, Opener], list[str]]:
+    """Return the matrices to look at, in this order, and the other ones."""
     layers = [f"layers/{key}" for key in group["layers"]] if "layers" in group else []
     here = [*layers, *(place for place in ("raw/X", "X") if place in group)]
     usual = ["layers/counts", "raw/X", "X"]
@@ -93,7 +108,8 @@ def _candidates(group: Element, name: str, layer: str) -> dict[str, Opener]:
             where=name,
             fix=f"Matrices there: {', '.join(here) or 'none'}.",
         )
-    return {place: partial(open_matrix, group[place], f"{name}, {place}") for place in wanted}
+    openers: dict[str, Opener] = {place: partial(open_matrix, group[place], f"{name}, {place}") for place in wanted}
+    return openers, [place for place in here if place not in wanted]
 
 
 def gene_names(var: Frame) -> GeneNames:

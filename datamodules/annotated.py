@@ -63,10 +63,12 @@ class AnnotatedWriter:
         self._n_written, self._finished = 0, False
         if target.exists() and target.samefile(store.path):
             raise self._unwritten("the input file itself", "Choose another output folder.")
-        self._refuse(f"obs/{column}" for column in OBS_COLUMNS if column in store.obs_columns)
+        ours = [*(f"obsm/{name}" for name in obsm), f"uns/{UNS_KEY}"]
+        columns = [f"obs/{column}" for column in OBS_COLUMNS if column in store.obs_columns]
+        self._refuse([*columns, *(entry for entry in ours if entry in store.members)])
         with self._writing():
             self._file, self._below = carry_over(store, target)
-            self._clear([*(f"obsm/{name}" for name in obsm), f"uns/{UNS_KEY}"])
+            self._clear(ours)
             self._create_arrays()
             self._obs = ObsColumns(self._file["obs"], self._n_cells)
 
@@ -127,9 +129,9 @@ class AnnotatedWriter:
         if self._n_written != self._n_cells:
             raise ValueError(f"Expected {self._n_cells} rows but got {self._n_written}.")
         with self._writing():
+            self._obs.finish()
             frame = Frame(self._file["obs"], f"{self._name}, obs")
             columns = [*(name for name in frame.columns if name not in self._obs.names), *self._obs.names]
-            self._obs.finish()
             self._file["obs"].attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
             write_elem(self._file, f"uns/{UNS_KEY}", dict(uns))
             self._file.close()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from datamodules.reach import check_complete, check_written
 from schema.errors import FaultList, InputError
 
 Element = Any
@@ -52,6 +53,8 @@ class Frame:
         index = attribute(group, "_index") or "_index"
         self._index = self._element(index)
         check_column(self._index, f"{where}/{index}")
+        if not is_group(self._index):
+            check_complete(self._index, f"{where}/{index}")
         self.n_rows = length(self._index)
         order = [_decoded(name) for name in group.attrs.get("column-order", ())]
         known = order or sorted(name for name in group if not name.startswith("__"))
@@ -78,6 +81,8 @@ class Frame:
         """
         element = self._element(name)
         check_column(element, f"{self._where}/{name}")
+        for part in (element[key] for key in element) if is_group(element) else [element]:
+            check_written(part, f"{self._where}/{name}")
         values = _stored_categories(self._group, element, f"{self._where}/{name}")
         return _found_categories(element) if values is None else values
 
@@ -123,7 +128,8 @@ def check_column(element: Element, where: str) -> None:
     if not is_group(element):
         fault = _array_fault(element)
     elif "codes" in element:
-        fault = "codes without categories" if "categories" not in element else _array_fault(element["codes"], "iu")
+        fault = _array_fault(element["codes"], "iu") if "categories" in element else "no categories"
+        fault = f"codes: {fault}" if fault else ""
     elif "values" in element and "mask" in element:
         fault = _array_fault(element["values"]) or _array_fault(element["mask"], "b")
         if not fault and element["mask"].shape != element["values"].shape:

@@ -101,11 +101,11 @@ def open_matrix(element: Element, where: str) -> RawReader:
     n_rows, n_genes = read_shape(shape, where)
     parts = element["indptr"], element["indices"], element["data"]
     check_parts(*parts, where)
+    csr = layout == "csr_matrix"
+    n_pointers = length(element["indptr"]) - 1
+    if n_pointers != (n_rows if csr else n_genes):  # before any is read: a number that lies may fill the memory
+        raise broken_matrix(f"{n_pointers} row pointers for shape {(n_rows, n_genes)}", where)
     check_complete(element["data"], f"{where}/data")
     if length(element["indices"]) > max(n_rows, n_genes):  # else they may all be 0, which zarr need not store
         check_complete(element["indices"], f"{where}/indices")
-    csr = layout == "csr_matrix"
-    matrix = CsrMatrix(*parts, n_genes, where) if csr else CscMatrix(*parts, n_rows, where)
-    if (matrix.n_rows, matrix.n_genes) != (n_rows, n_genes):
-        raise broken_matrix(f"{length(element['indptr']) - 1} row pointers for shape {(n_rows, n_genes)}", where)
-    return matrix
+    return CsrMatrix(*parts, n_genes, where) if csr else CscMatrix(*parts, n_rows, where)

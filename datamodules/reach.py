@@ -23,6 +23,9 @@ _SMALL = 2**24
 _MAX_DEPTH, _MAX_MEMBERS = 100, 1_000_000
 """Groups inside each other, and members in all, above which a file is none of cells: libhdf5 would follow them all."""
 
+_MAX_CHUNKS = 2**22
+"""Chunks of a zarr array above which it is not believed."""
+
 _FOLLOWED = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 
 
@@ -100,7 +103,8 @@ def check_complete(array: h5py.Dataset | zarr.Array[Any], where: str) -> None:
         Saying how many are missing.
     """
     if isinstance(array, zarr.Array):
-        n_chunks, n_stored = array.nchunks, array.nchunks_initialized
+        n_chunks = array.nchunks
+        n_stored = array.nchunks_initialized if n_chunks <= _MAX_CHUNKS else 0  # zarr makes a list of them
     elif array.chunks is None:
         return
     else:
@@ -109,10 +113,22 @@ def check_complete(array: h5py.Dataset | zarr.Array[Any], where: str) -> None:
     if n_stored < n_chunks:
         raise InputError(
             "an array must be stored whole",
-            got=f"{n_stored} of {n_chunks} chunks",
+            got=f"{n_stored} of {n_chunks} chunks" if n_chunks <= _MAX_CHUNKS else f"{n_chunks:,} chunks",
             where=where,
             fix="Copy or download it again.",
         )
+
+
+def check_written(element: object, where: str) -> None:
+    """Refuse an HDF5 array of which chunks were never written; zarr leaves out those that hold zeros alone.
+
+    Raises
+    ------
+    InputError
+        As `check_complete`.
+    """
+    if isinstance(element, h5py.Dataset):
+        check_complete(element, where)
 
 
 def check_zarr_reach(folder: Path) -> None:

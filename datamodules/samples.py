@@ -54,7 +54,8 @@ def sample_of_cells(store: CellStore, wanted: str) -> pd.Categorical:
             np.zeros(store.n_cells, dtype=np.int8), pd.Index([Path(store.name).stem], dtype=object)
         )
     sample = store.obs(column)
-    missing = int((sample.codes < 0).sum())
+    nameless = np.array([not str(name).strip() for name in sample.categories] + [True])
+    missing = int(nameless[sample.codes].sum())
     if missing:
         raise InputError(
             "every cell must belong to a sample",

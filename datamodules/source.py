@@ -44,7 +44,8 @@ class GeneNames(NamedTuple):
 class Source:
     """An opened source: its matrix of counts and where that stands, its genes and cells, and how to close it.
 
-    `name` is that of the file the cells came from, where it is another than the one opened; "" = the same.
+    `name` is that of the file the cells came from, where it is another than the one opened; "" = the same. `members`
+    are the entries of its obsm and uns ("obsm/X_umap").
     """
 
     kind: Kind
@@ -54,6 +55,7 @@ class Source:
     cells: CellTable
     close: Callable[[], None]
     name: str = ""
+    members: tuple[str, ...] = ()
 
 
 @contextmanager

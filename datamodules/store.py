@@ -51,6 +51,8 @@ class CellStore:
         Where in the file the counts stand: "X", "raw/X", "layers/counts", "matrix", "matrix.mtx.gz".
     obs_columns
         Names of the columns of obs; none for 10x files.
+    members
+        Entries of obsm and uns ("obsm/X_umap"); none for 10x files.
     is_by_rows
         Whether the counts are stored cell by cell; if not, the first cell that is read transposes all of them.
     is_exact
@@ -62,6 +64,7 @@ class CellStore:
     def __init__(self, path: Path, source: Source) -> None:
         self.path, self.name, self.kind = path, source.name or path.name, source.kind
         self.counts_location, self.obs_columns = source.counts_location, source.cells.columns
+        self.members = source.members
         self._source, self.n_cells = source, source.matrix.n_rows
         self._place = _places(source.genes.feature_types)
         self.gene_symbols = tuple(_kept(source.genes.symbols, self._place))
@@ -256,6 +259,11 @@ def _check_lengths(source: Source, name: str) -> None:
                 fix="Write the file again; AnnData is cells x genes, a 10x matrix is genes x cells.",
             )
             faults.note(fault)
+    if matrix.n_genes and (_places(genes.feature_types) < 0).all():
+        kinds = ", ".join(sorted(set(genes.feature_types)))
+        faults.note(
+            InputError("there must be genes", got=f"{kinds} alone", where=name, fix="Give the gene expression.")
+        )
     faults.check()
 
 

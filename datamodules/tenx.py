@@ -63,14 +63,14 @@ def open_tenx_h5(file: h5py.File, name: str, groups: list[str]) -> Source:
         genes = _genes(group, where)
         n_genes, n_cells = read_shape(group["shape"][()], where)
         check_parts(group["indptr"], group["indices"], group["data"], where)
+        if (n_pointers := length(group["indptr"]) - 1) != n_cells:
+            raise broken_matrix(f"{n_pointers} columns for shape {(n_genes, n_cells)}", where)
         check_complete(group["data"], f"{where}/data")
         check_complete(group["indices"], f"{where}/indices")
         matrix = CsrMatrix(group["indptr"], group["indices"], group["data"], n_genes, where)
         barcodes = group["barcodes"]
         check_column(barcodes, f"{where}/barcodes")
         cells = Barcodes(lambda start, stop: texts(barcodes, start, stop), length(barcodes))
-    if n_cells != matrix.n_rows:
-        raise broken_matrix(f"{matrix.n_rows} columns for shape {(n_genes, n_cells)}", where)
     return Source(kind="10x h5", matrix=matrix, counts_location=groups[0], genes=genes, cells=cells, close=file.close)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.faults.fault import Expected, Fault, Make, refused_bundle
+from benchmarks.faults.fault import Expected, Fault, Make, refused_bundle, same
 
 WEIGHTS, DESCRIPTION, GENES = "weights.safetensors", "bundle.json", "genes.tsv"
 
@@ -179,11 +179,6 @@ def _reversed_genes(folder: Path) -> None:
     (folder / GENES).write_text("\n".join(lines[:2] + lines[:1:-1]) + "\n")
 
 
-def _reversed_and_signed(folder: Path) -> None:
-    _reversed_genes(folder)
-    sign(folder)
-
-
 def _file_instead(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.write_text("x")
@@ -191,10 +186,6 @@ def _file_instead(folder: Path) -> None:
 
 def _double_key(content: bytes) -> bytes:
     return content.replace(b'"format"', b'"format": 5, "format"', 1)
-
-
-def _swap_lines(lines: list[str]) -> None:
-    lines[2], lines[3] = lines[3], lines[2]
 
 
 FAULTS = [
@@ -233,10 +224,8 @@ FAULTS = [
     ),
     _fault("weights and genes swapped", _swap, refused_bundle("sha256")),
     _fault("genes in another order", _reversed_genes, refused_bundle(GENES)),
-    _fault("genes in another order, signed", _reversed_and_signed, refused_bundle(GENES)),
-    _fault("two genes swapped, signed", _lines(_swap_lines), refused_bundle(GENES)),
     _fault("a gene twice, signed", _lines(lambda g: g.__setitem__(3, g[2])), refused_bundle(GENES)),
-    _fault("one gene fewer, signed", _lines(lambda g: g.pop()), refused_bundle(WEIGHTS)),
+    _fault("one gene fewer, signed", _lines(lambda g: g.pop()), refused_bundle(GENES)),
     _fault(
         "genes of another species, signed",
         _lines(lambda g: g.__setitem__(0, "# species: axolotl")),
@@ -283,17 +272,17 @@ FAULTS = [
     _fault("JSON that is a list", _rewrite(DESCRIPTION, lambda _: b"[1]"), refused_bundle(DESCRIPTION)),
     _fault("JSON nested 100,000 deep", _rewrite(DESCRIPTION, lambda _: b"[" * 100_000), refused_bundle(DESCRIPTION)),
     _fault("JSON of a key twice", _rewrite(DESCRIPTION, _double_key), refused_bundle(DESCRIPTION, "twice")),
-    _fault("JSON with NaN", _set("metrics/evil", float("nan")), refused_bundle(DESCRIPTION, "NaN")),
+    _fault("NaN for a metric", _set("metrics/evil", float("nan")), same()),
     _fault(
         "JSON with a number of 5,000 digits",
         _rewrite(DESCRIPTION, lambda b: b.replace(b'"format": 5', b'"format": ' + b"9" * 5000)),
         refused_bundle(DESCRIPTION),
     ),
     _fault("JSON in UTF-16", _rewrite(DESCRIPTION, lambda b: b.decode().encode("utf-16")), refused_bundle(DESCRIPTION)),
-    _fault("JSON of gigabytes", lambda p: os.truncate(p / DESCRIPTION, 2**32), refused_bundle(DESCRIPTION)),
+    _fault("JSON of 60 MB", lambda p: os.truncate(p / DESCRIPTION, 60_000_000), refused_bundle(DESCRIPTION)),
     *(
         _fault(f"a temperature of {value}", _set("temperatures/0", value), refused_bundle(DESCRIPTION, "temperatures"))
-        for value in (0, -1, "a", None, 1e300)
+        for value in (0, -1, "a", None, 1e300, float("nan"), float("inf"))
     ),
     _fault("temperatures missing", _set("temperatures", []), refused_bundle(DESCRIPTION, "temperatures")),
     _fault(
@@ -312,7 +301,7 @@ FAULTS = [
         refused_bundle(DESCRIPTION),
     ),
     _fault("files of another kind", _set("files", ["a"]), refused_bundle(DESCRIPTION)),
-    _fault("a network of another width", _set("network/encoder/n_hidden", 64), refused_bundle("network")),
+    _fault("a network of another width", _set("network/encoder/n_hidden", 64), refused_bundle("belongs")),
     _fault("a network of terabytes", _set("network/encoder/n_hidden", 2**40), refused_bundle(DESCRIPTION, "network")),
     _fault("a network of negative width", _set("network/encoder/n_hidden", -5), refused_bundle(DESCRIPTION)),
     _fault(

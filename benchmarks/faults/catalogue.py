@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.faults import bundles, cells, files, genes, layouts, matrix, reach, tables, tenx, values
+from benchmarks.faults import bundles, cells, files, genes, layouts, matrix, reach, tables, tenx, values, zarrs
 
 INPUT_FAULTS = [
     fault
-    for module in (files, matrix, layouts, tables, reach, values, genes, cells, tenx, bundles)
+    for module in (files, matrix, layouts, tables, reach, values, genes, cells, tenx, zarrs, bundles)
     for fault in module.FAULTS
 ]

@@ -103,7 +103,11 @@ FAULTS = [
     _fault("samples that are dates", _samples(lambda _: "2024-01-01T00:00:00"), same()),
     _fault("a sample for each cell", _samples(lambda s: [f"s{row}" for row in range(len(s))]), same()),
     _fault("samples with odd names", _samples(lambda s: [_EVIL[code % 7] for code in pd.factorize(s)[0]]), same()),
-    _fault("a sample without a name", _samples(lambda s: s.replace(s.iloc[0], "")), refused("sample", "name")),
+    _fault(
+        "a sample without a name",
+        _samples(lambda s: s.replace(s.iloc[0], "")),
+        refused("every cell must belong to a sample"),
+    ),
     _fault("a sample of 70,000 letters", _samples(lambda s: s.replace(s.iloc[0], "s" * 70_000)), same()),
     _fault(
         "samples whose names differ in case", _samples(lambda s: np.where(np.arange(len(s)) % 2, "s1", "S1")), same()

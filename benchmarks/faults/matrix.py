@@ -122,7 +122,7 @@ FAULTS = [
     _fault(
         "pointers a group",
         edited(then(without("X/indptr"), lambda f: f.create_group("X/indptr"))),
-        refused("indptr", _TOGETHER),
+        refused("row pointers that are a group", _TOGETHER),
     ),
     _fault("an index out of range", edited(set_at("X/indices", -1, 700)), refused("index 700 for 700 genes")),
     _fault("an index far out of range", edited(set_at("X/indices", 17, 2**31 - 1)), refused("index 2147483647")),

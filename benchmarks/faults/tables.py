@@ -78,7 +78,7 @@ FAULTS = [
     _fault("codes without category", edited(set_at("obs/sample_id/codes", 3, 99)), refused("99")),
     _fault("codes below -1", edited(set_at("obs/sample_id/codes", 3, -5)), refused("-5")),
     _fault("codes of float", edited(replace("obs/sample_id/codes", cast(np.float64))), refused("codes", "float64")),
-    _fault("categories absent", edited(without("obs/sample_id/categories")), refused("categories", "sample_id")),
+    _fault("categories absent", edited(without("obs/sample_id/categories")), refused("no categories", "sample_id")),
     _fault("the sample column an empty group", _own_group("obs/sample_id"), refused("sample_id")),
     _fault("a column that is listed but not there", edited(_listed), refused("lost")),
     _fault("samples as nullable integers", _nullable("integer"), same()),

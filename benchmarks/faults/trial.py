@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
 import resource
@@ -16,6 +17,8 @@ from pathlib import Path
 
 MEMORY_BYTES = 4 * 2**30
 """Address space that a run may take beside what the imports take."""
+
+_WARM_UP = "NEUTROSTAGE_WARM_UP"  # benchmarks.faults.warm has the same name, and takes seconds to import
 
 TIMEOUT = 60.0
 """Seconds after which a run is said to hang."""
@@ -74,11 +77,21 @@ class Trials:
         "predict" or "train".
     memory_bytes, timeout
         Limits of a run.
+    warm_up
+        Command line of predict.py, without output, that is run once before all others; only the first of a process
+        counts.
     """
 
-    def __init__(self, script: str = "predict", *, memory_bytes: int = MEMORY_BYTES, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        script: str = "predict",
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        timeout: float = TIMEOUT,
+        warm_up: Sequence[str] = (),
+    ) -> None:
         self._script, self._memory, self._timeout = script, memory_bytes, timeout
-        self._context = _warm_context()
+        self._context = _warm_context(warm_up)
 
     def run(self, arguments: Sequence[str], folder: Path) -> Outcome:
         """Run the script with a command line, its streams in files of a folder."""
@@ -105,11 +118,13 @@ class Trials:
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of the files of a folder and their names; "" for other things."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    sums = [hashlib.sha256(f"{file.name}\n".encode() + file.read_bytes()) for file in files if file.is_file()]
+    sums = [hashlib.sha256(os.fsencode(file.name) + b"\n" + file.read_bytes()) for file in files if file.is_file()]
     return " ".join(each.hexdigest() for each in sums)
 
 
-def _warm_context() -> ForkServerContext:
+def _warm_context(warm_up: Sequence[str]) -> ForkServerContext:
+    if warm_up:
+        os.environ[_WARM_UP] = json.dumps(list(warm_up))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # a process with threads must not be forked
     context = multiprocessing.get_context("forkserver")

@@ -77,6 +77,18 @@ def _layers_disagree(adata: ad.AnnData) -> None:
     adata.layers["counts"] = sp.csr_matrix(adata.X.toarray()[:, ::-1])
 
 
+def _unseen(value: float) -> Make:
+    """Spoil one value of many cells, in a row that no sample looks at."""
+
+    def changed(adata: ad.AnnData) -> ad.AnnData:
+        made = ad.concat([adata] * 12, index_unique="-", merge="same")
+        made.X = sp.csr_matrix(made.X)
+        made.X.data[made.X.indptr[100]] = value
+        return made
+
+    return written(changed)
+
+
 def _large(adata: ad.AnnData) -> None:
     adata.X = adata.X.astype(np.float64)
     adata.X.data[3] = 2**24
@@ -93,17 +105,24 @@ _WHOLE = "whole numbers from 0"
 _RAW = "raw counts"
 
 FAULTS = [
-    _fault("NaN in the last cell", _last(np.nan), refused(_WHOLE, "nan", "rows")),
-    _fault("infinity in the last cell", _last(np.inf), refused(_WHOLE, "inf")),
-    _fault("minus infinity in the last cell", _last(-np.inf), refused(_WHOLE, "-inf")),
-    _fault("a negative count in the last cell", _last(-3), refused(_WHOLE, "-3")),
-    _fault("a fraction in the last cell", _last(2.5), refused(_WHOLE, "2.5")),
-    _fault("a fraction next to a whole number", _last(3.0000002), refused(_WHOLE)),
+    _fault("NaN in the last cell", _last(np.nan), refused(_RAW, "NaN or infinite values (")),
+    _fault("infinity in the last cell", _last(np.inf), refused(_RAW, "infinite values (")),
+    _fault("minus infinity in the last cell", _last(-np.inf), refused(_RAW, "infinite values (")),
+    _fault("a negative count in the last cell", _last(-3), refused(_RAW, "negative values down to -3 (")),
+    _fault("a fraction in the last cell", _last(2.5), refused(_RAW, "a fraction of 2.5 (")),
+    _fault("a fraction next to a whole number", _last(3.0000002), refused(_RAW, "a fraction of 3 (")),
+    _fault("NaN where no sample looks", _unseen(np.nan), refused(_WHOLE, "nan", "rows")),
+    _fault("a fraction where no sample looks", _unseen(2.5), refused(_WHOLE, "2.5", "rows")),
+    _fault("a negative count where no sample looks", _unseen(-2), refused(_WHOLE, "-2", "rows")),
     _fault("NaN everywhere", _data(lambda d: d * np.nan), refused(_RAW, "NaN")),
     _fault("log-normalised", _x(log1p), refused(_RAW, "log-normalised")),
     _fault("z-scores", _x(_scores), refused(_RAW, "negative")),
     _fault("counts per million", _x(_per_million), refused(_RAW, "CPM")),
-    _fault("counts per million, rounded", _x(lambda c: np.round(_per_million(c).toarray())), answers("normalised")),
+    _fault(
+        "counts per million, rounded",
+        _x(lambda c: np.round(_per_million(c).toarray())),
+        answers("normalising to a total and rounding"),
+    ),
     _fault("corrected for ambient RNA", _data(lambda d: np.maximum(d - 0.1, 0)), refused(_RAW, "fractions")),
     _fault("all zero", _data(lambda d: d * 0), refused(_RAW, "all zero")),
     _fault("all zero, dense", _x(lambda c: c * 0), refused(_RAW, "all zero")),
@@ -114,7 +133,7 @@ FAULTS = [
     _fault("a layer that is not there", written(lambda _: None), refused("'spliced'", "X"), ("--layer", "spliced")),
     _fault("all negative", _data(lambda d: -d), refused(_RAW, "negative")),
     _fault("a count of 2**24", written(_large), answers()),
-    _fault("a count beyond 2**24", _last(2**24 + 2), refused(_WHOLE, "1.67772e+07")),
+    _fault("a count beyond 2**24", _last(2**24 + 2), refused(_RAW, "too large for counts")),
     _fault("int64 counts beyond 2**31", _data(lambda d: d.astype(np.int64) + 2**31), refused("too large for counts")),
     _fault("uint64 counts beyond 2**63", _data(lambda d: d.astype(np.uint64) + 2**63), refused("too large for counts")),
     _fault("int8 counts that wrapped around", _data(lambda d: (d + 200).astype(np.uint8).astype(np.int8)), refused()),
@@ -127,5 +146,5 @@ FAULTS = [
     _fault("counts in raw, named", _counts_in("raw"), same("raw/X"), ("--layer", "raw")),
     _fault("raw of more genes than X", written(_raw_of_more_genes), same("raw/X")),
     _fault("raw without names of genes", edited(_raw_without_names), refused("raw/var")),
-    _fault("counts in a layer and others in X", written(_layers_disagree), answers("layers/counts", "differ")),
+    _fault("counts in a layer and others in X", written(_layers_disagree), answers("layers/counts")),
 ]

@@ -9,8 +9,40 @@ from schema.genes import GeneVocabulary
 MOUSE = GeneVocabulary(("Cxcr2", "Car4", "Ly6g", "Epcam"), ("", "", "", ""), "mouse")
 
 
-def store_of(*symbols):
-    return SimpleNamespace(gene_symbols=symbols, gene_ids=("",) * len(symbols), name="f.h5ad", counts_location="X")
+def store_of(*symbols, cells=("AAAC-1", "AAAG-1")):
+    return SimpleNamespace(
+        gene_symbols=symbols,
+        gene_ids=("",) * len(symbols),
+        name="f.h5ad",
+        counts_location="X",
+        n_cells=len(cells),
+        cell_ids=lambda start, stop: list(cells[start:stop]),
+    )
+
+
+def test_few_genes_are_a_warning_that_says_how_many(caplog):
+    cover(store_of("Epcam", "Zfp1", "Zfp2"), MOUSE, orthologs=None, min_share=0.1)
+    assert "f.h5ad: few of the bundle's genes were measured, 1 of 4 (25.0%): calls are less sure" in caplog.messages
+    caplog.clear()
+    cover(store_of("Epcam", "Cxcr2", "Zfp2"), MOUSE, orthologs=None, min_share=0.1)
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_genes_that_a_spreadsheet_changed_are_counted(caplog):
+    cover(
+        store_of("Epcam", "Cxcr2", "Ly6g", "1-Mar", "Sep-2", "2023-03-01 00:00:00"),
+        MOUSE,
+        orthologs=None,
+        min_share=0.1,
+    )
+    assert "f.h5ad: 3 genes are named like dates (1-Mar, Sep-2, 2023-03-01 00:00:00)" in caplog.text
+
+
+def test_cells_that_are_named_like_genes_are_told_from_genes_that_nobody_knows():
+    with pytest.raises(InputError, match=r"cells x genes: got cells that are named like genes \(Cxcr2, Epcam, Zfp1\)"):
+        cover(store_of("s1_1", "s1_2", cells=("Cxcr2", "Epcam", "Zfp1")), MOUSE, orthologs=None, min_share=0.1)
+    with pytest.raises(InputError, match="genes must be mouse or human"):
+        cover(store_of("s1_1", "s1_2"), MOUSE, orthologs=None, min_share=0.1)
 
 
 def test_a_file_of_the_same_species_is_matched_by_name(caplog):

@@ -65,7 +65,9 @@ def test_an_error_nobody_foresaw_is_one_line_that_says_where(capsys, monkeypatch
     monkeypatch.setattr(sys, "argv", ["tool"])
     assert run_command("tool", raising(ZeroDivisionError("by\nzero"))) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("tool: error: this is a bug of the program: got ZeroDivisionError (by zero) in tests/schema/")
+    assert line.startswith(
+        "tool: error: this is a bug of the program: got ZeroDivisionError (by zero) in tests/schema/"
+    )
     assert "test_command.py, line" in line
     assert "--debug" in line
 
@@ -118,7 +120,7 @@ def fresh_logging():
     root.handlers[:] = before
 
 
-def test_debug_is_an_option_and_no_field(tmp_path):
+def test_debug_is_an_option_and_no_field():
     options = parse_config(Options, ["in.h5ad", "--debug"], positional="source")
     assert options == Options(source=Path("in.h5ad"))
 

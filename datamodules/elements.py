@@ -223,11 +223,10 @@ def _is_missing(value: object) -> bool:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))  # numbered samples become floats as soon as one is missing
-    return str(value)
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    return text.replace("\0", "")  # could not be written to HDF5
 
 
 def _decoded(value: object) -> str:

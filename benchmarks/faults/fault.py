@@ -22,17 +22,21 @@ class Expected(NamedTuple):
         What the line on stderr must hold; of an answer, what a line of the log must hold.
     same
         Whether cells must be called as those of the good file, row by row.
+    otherwise
+        Exit code that will do as well, with any words; None = no other.
     """
 
     code: int
     words: tuple[str, ...] = ()
     same: bool = False
+    otherwise: int | None = None
 
     def __str__(self) -> str:
         if self.code:
             return f"exit {self.code}: {', '.join(self.words)}"
         said = f" and says: {', '.join(self.words)}" if self.words else ""
-        return ("the same answer" if self.same else "an answer") + said
+        other = "" if self.otherwise is None else f", or exit {self.otherwise}"
+        return ("the same answer" if self.same else "an answer") + said + other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +85,8 @@ def refused(*words: str) -> Expected:
 def refused_bundle(*words: str) -> Expected:
     """Expect an error of the bundle."""
     return Expected(4, words)
+
+
+def answers_or(code: int) -> Expected:
+    """Expect an answer, or one line and an exit code."""
+    return Expected(0, otherwise=code)

@@ -19,6 +19,9 @@ from benchmarks.faults.fault import Expected, Fault, Make, refused, same
 Files = dict[str, bytes]
 """Names in a 10x folder to contents; those that end in .gz are packed when written."""
 
+_BOMB_MIB = 256
+"""MiB of text that is packed a thousandfold."""
+
 _BANNER = "%%MatrixMarket matrix coordinate integer general\n%metadata_json: {}\n"
 
 
@@ -103,25 +106,25 @@ def _cut(name: str, share: float) -> Callable[[Path], object]:
 
 
 def _bomb(folder: Path) -> None:
-    """Pack barcodes of a gigabyte of one letter into a megabyte."""
+    """Pack barcodes of one endless line."""
     with gzip.open(folder / "barcodes.tsv.gz", "wb") as file:
-        for _ in range(1024):
+        for _ in range(_BOMB_MIB):
             file.write(b"A" * 2**20)
 
 
 def _matrix_bomb(folder: Path) -> None:
-    """Put a comment of a gigabyte before the size line."""
+    """Put an endless comment before the size line."""
     with gzip.open(folder / "matrix.mtx.gz", "wb") as file:
         file.write(_BANNER.encode() + b"%")
-        for _ in range(1024):
+        for _ in range(_BOMB_MIB):
             file.write(b"A" * 2**20)
 
 
 def _line_bomb(folder: Path) -> None:
-    """Put a gigabyte of digits on the size line."""
+    """Put endless digits on the size line."""
     with gzip.open(folder / "matrix.mtx.gz", "wb") as file:
         file.write(_BANNER.encode())
-        for _ in range(1024):
+        for _ in range(_BOMB_MIB):
             file.write(b"1" * 2**20)
 
 
@@ -265,9 +268,9 @@ FAULTS = [
         _on_disk(lambda p: (p / "matrix.mtx.gz").write_bytes(b"\x1f\x8bjunk" * 50), end=".gz"),
         refused("matrix.mtx.gz"),
     ),
-    _fault("barcodes of a gigabyte, packed", _on_disk(_bomb, end=".gz"), refused("barcodes.tsv.gz")),
-    _fault("a comment of a gigabyte, packed", _on_disk(_matrix_bomb, end=".gz"), refused("matrix.mtx.gz")),
-    _fault("a size line of a gigabyte, packed", _on_disk(_line_bomb, end=".gz"), refused("matrix.mtx.gz")),
+    _fault("barcodes of 256 MiB in one line, packed", _on_disk(_bomb, end=".gz"), refused("barcodes.tsv.gz")),
+    _fault("a comment of 256 MiB, packed", _on_disk(_matrix_bomb, end=".gz"), refused("matrix.mtx.gz")),
+    _fault("a size line of 256 MiB, packed", _on_disk(_line_bomb, end=".gz"), refused("matrix.mtx.gz")),
     _fault("matrix.mtx a FIFO", _on_disk(_instead("matrix.mtx", os.mkfifo)), refused("matrix.mtx")),
     _fault("barcodes.tsv a FIFO", _on_disk(_instead("barcodes.tsv", os.mkfifo)), refused("barcodes.tsv")),
     _fault("features.tsv a folder", _on_disk(_instead("features.tsv", _to_folder)), refused("features.tsv")),

@@ -1,3 +1,5 @@
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -88,3 +90,50 @@ def test_a_zarr_array_decoded_by_pickle_is_refused_unread(tmp_path):
     (folder / ".zarray").write_text('{"filters": [{"id": "pickle", "protocol": 5}]}')
     with pytest.raises(InputError, match=r"runs code \(pickle\) in a.zarr, .zarray"):
         check_zarr_reach(folder)
+
+
+def test_all_that_reaches_out_is_told_in_one_line(file):
+    file["obs/evil"] = h5py.ExternalLink("/etc/other.h5", "/secret")
+    file["uns/nowhere"] = h5py.SoftLink("/gone")
+    with pytest.raises(InputError) as caught:
+        check_hdf5_reach(file, "f.h5ad")
+    assert str(caught.value).startswith("2 faults, ")
+    assert "an external link in f.h5ad, obs/evil" in str(caught.value)
+    assert "a link that leads nowhere in f.h5ad, uns/nowhere" in str(caught.value)
+
+
+def test_a_group_that_holds_itself_is_walked_once(file):
+    file["uns/loop"] = file["/"]
+    check_hdf5_reach(file, "f.h5ad")
+
+
+def test_groups_inside_each_other_without_end_are_refused(file):
+    group = file
+    for _ in range(100):
+        group = group.create_group("g")
+    check_hdf5_reach(file, "f.h5ad")
+    group.create_group("g").create_group("g")
+    with pytest.raises(InputError, match="nested like AnnData: got more than 100 groups"):
+        check_hdf5_reach(file, "f.h5ad")
+
+
+def test_a_zarr_chunk_that_declares_far_more_than_is_stored_is_refused(tmp_path):
+    path = tmp_path / "a.zarr"
+    array = zarr.create_array(path, shape=(10,), chunks=(10,), dtype="f4", zarr_format=2)
+    array[:] = 1
+    check_zarr_reach(path)
+    text = (path / ".zarray").read_text()
+    (path / ".zarray").write_text(text.replace("10", str(2**36)))
+    with pytest.raises(InputError, match=r"2.75e\+11 bytes declared"):
+        check_zarr_reach(path)
+
+
+def test_pipes_and_folders_linked_into_a_zarr_are_refused(tmp_path):
+    folder = tmp_path / "a.zarr"
+    folder.mkdir()
+    os.mkfifo(folder / ".zarray")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(InputError, match="2 faults") as caught:
+        check_zarr_reach(folder)
+    assert "a special file (pipe, socket or device) in a.zarr, .zarray" in str(caught.value)
+    assert "a link to another place in a.zarr, loop" in str(caught.value)

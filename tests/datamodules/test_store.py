@@ -172,3 +172,38 @@ def test_real_files_read_as_anndata_reads_them(real_data, name, dense):
 def test_real_log_normalised_data_are_refused(real_data):
     with pytest.raises(InputError, match=r"X: fractions up to 18.3 \(log-normalised\)"):
         open_store(real_data / "single_cell" / "tabula_muris_kidney_endothelial_subset.h5ad")
+
+
+def test_faults_of_counts_and_tables_are_told_together(path):
+    with h5py.File(path, "r+") as file:
+        del file["X/indptr"], file["obs/_index"], file["var/gene_id"]
+    with pytest.raises(InputError) as caught:
+        open_store(path)
+    text = str(caught.value)
+    assert text.startswith("3 faults, (1) a matrix must hold together: got no indptr in lung.h5ad, X; (2)")
+    assert "no 'gene_id' in lung.h5ad, var" in text
+    assert "no '_index' in lung.h5ad, obs" in text
+
+
+def test_a_file_of_antibodies_alone_has_no_genes(tmp_path, make_adata):
+    adata = make_adata()
+    adata.var["feature_types"] = "Antibody Capture"
+    adata.write_h5ad(tmp_path / "tags.h5ad")
+    with pytest.raises(InputError, match=r"there must be genes: got Antibody Capture alone in tags.h5ad"):
+        open_store(tmp_path / "tags.h5ad")
+
+
+def test_what_a_library_says_of_a_file_keeps_the_folder_to_itself(tmp_path):
+    folder = tmp_path / "sample"
+    folder.mkdir()
+    (folder / "matrix.mtx").write_text("%%MatrixMarket matrix coordinate integer general\n1 1 0\n")
+    (folder / "features.tsv").write_text("Cxcr2\n")
+    (folder / "barcodes.tsv").write_text("A\n")
+    (folder / "barcodes.tsv").chmod(0)
+    if os.access(folder / "barcodes.tsv", os.R_OK):
+        (folder / "barcodes.tsv").unlink()
+        (folder / "barcodes.tsv").mkdir()
+    with pytest.raises(InputError) as caught:
+        open_store(folder)
+    assert str(tmp_path) not in str(caught.value)
+    assert "barcodes.tsv" in str(caught.value)

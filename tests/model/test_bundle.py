@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import torch
 
 from model.bundle import Bundle, load_bundle, save_bundle
 from model.encoder import EncoderConfig
+from model.inference import Predictor
 from model.network import Network, NetworkConfig
 from model.novelty import Novelty
 from model.stage_support import StageSupport
@@ -17,6 +20,8 @@ from schema.errors import BundleError, OutputError
 from schema.genes import GeneVocabulary
 from schema.predictions import STAGE_OUTPUTS
 from schema.stages import StageScale
+
+GOLDEN = Path(__file__).parent / "golden"
 
 SUPPORT = {
     output: StageSupport(
@@ -230,3 +235,73 @@ def test_weights_that_are_not_finite_are_refused(bundle, tmp_path):
     save_bundle(bundle, tmp_path / "bad")
     with pytest.raises(BundleError, match="not finite"):
         load_bundle(tmp_path / "bad")
+
+
+def test_a_bundle_of_this_format_written_long_ago_says_what_it_said_then(make_batch):
+    bundle = load_bundle(GOLDEN / "format_5")
+    counts = np.zeros((3, 36))
+    counts[0, :12], counts[1, 12:24], counts[2, 24:] = np.arange(1, 13), 7, 40 * np.arange(12)
+    predictor = Predictor(bundle, device="cpu", n_samples=1)
+    found = predictor.predict(make_batch(counts))
+    np.testing.assert_allclose(found.latent[:, 0], [1.066625, -0.457843, -0.040360], atol=1e-4)
+    np.testing.assert_allclose(found.probabilities.max(1), [0.127784, 0.275759, 0.183763], atol=1e-4)
+    assert found.probabilities.argmax(1).tolist() == [3, 0, 0]
+    np.testing.assert_allclose(found.novelty, [4.47579, 4.91842, 7.81615], atol=1e-2)
+    levels = predictor.stages()["all"].at_least.numpy()
+    np.testing.assert_allclose(levels, [[0.9962, 0.9779, 0.8921, 0.6088, 0.0]], atol=1e-3)
+
+
+def test_a_bundle_of_an_earlier_format_is_refused_by_name():
+    with pytest.raises(
+        BundleError, match=r"reads bundles of format 5: got format 4 in format_4/bundle.json. Train it again"
+    ):
+        load_bundle(GOLDEN / "format_4")
+
+
+@pytest.mark.parametrize(
+    ("put", "text"),
+    [
+        (os.mkfifo, "something that is no file"),
+        (Path.mkdir, "something that is no file"),
+        (lambda path: path.symlink_to("/etc/hostname"), "a link"),
+    ],
+)
+def test_what_is_no_plain_file_is_refused_unopened(folder, put, text):
+    for name in ("bundle.json", "weights.safetensors", "genes.tsv"):
+        (folder / name).unlink()
+        put(folder / name)
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder)
+    assert str(caught.value).startswith("3 faults, ")
+    assert str(caught.value).count(text) == 3
+
+
+def test_an_entry_that_stands_twice_is_refused(folder):
+    path = folder / "bundle.json"
+    path.write_text(path.read_text().replace('"format"', '"format": 5, "format"', 1))
+    with pytest.raises(BundleError, match="an entry that stands twice: 'format'"):
+        load_bundle(folder)
+
+
+def test_a_metric_that_is_not_known_is_written_as_json_has_it_and_read_again(bundle, tmp_path):
+    object.__setattr__(bundle, "metrics", {"val/cell_type/ece": float("nan")})
+    save_bundle(bundle, tmp_path / "bundle")
+    assert json.loads((tmp_path / "bundle/bundle.json").read_text())["metrics"] == {"val/cell_type/ece": None}
+    assert np.isnan(load_bundle(tmp_path / "bundle").metrics["val/cell_type/ece"])
+
+
+def test_a_network_that_the_weights_cannot_fill_is_refused_before_it_is_made(folder):
+    path = folder / "bundle.json"
+    for change in ({"n_hidden": 2**40}, {"n_blocks": 10**9}, {"n_members": 10**9}):
+        content = json.loads(path.read_text())
+        content["network"]["encoder"] |= change
+        path.write_text(json.dumps(content))
+        with pytest.raises(BundleError, match="weights or more, where there are"):
+            load_bundle(folder)
+
+
+def test_tensors_of_another_number_type_are_refused(bundle, tmp_path):
+    bundle.network.half()
+    save_bundle(bundle, tmp_path / "half")
+    with pytest.raises(BundleError, match=r"as float16 \(.* where float32 \(.* belongs in half/weights.safetensors"):
+        load_bundle(tmp_path / "half")

@@ -275,7 +275,7 @@ FAULTS = [
     _fault("NaN for a metric", _set("metrics/evil", float("nan")), same()),
     _fault(
         "JSON with a number of 5,000 digits",
-        _rewrite(DESCRIPTION, lambda b: b.replace(b'"format": 5', b'"format": ' + b"9" * 5000)),
+        _rewrite(DESCRIPTION, lambda b: b.replace(b'"format": ', b'"format": ' + b"9" * 5000, 1)),
         refused_bundle(DESCRIPTION),
     ),
     _fault("JSON in UTF-16", _rewrite(DESCRIPTION, lambda b: b.decode().encode("utf-16")), refused_bundle(DESCRIPTION)),

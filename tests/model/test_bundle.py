@@ -238,7 +238,7 @@ def test_weights_that_are_not_finite_are_refused(bundle, tmp_path):
 
 
 def test_a_bundle_of_this_format_written_long_ago_says_what_it_said_then(make_batch):
-    bundle = load_bundle(GOLDEN / "format_5")
+    bundle = load_bundle(GOLDEN / "format_6")
     counts = np.zeros((3, 36))
     counts[0, :12], counts[1, 12:24], counts[2, 24:] = np.arange(1, 13), 7, 40 * np.arange(12)
     predictor = Predictor(bundle, device="cpu", n_samples=1)
@@ -253,9 +253,9 @@ def test_a_bundle_of_this_format_written_long_ago_says_what_it_said_then(make_ba
 
 def test_a_bundle_of_an_earlier_format_is_refused_by_name():
     with pytest.raises(
-        BundleError, match=r"reads bundles of format 5: got format 4 in format_4/bundle.json. Train it again"
+        BundleError, match=r"reads bundles of format 6: got format 5 in format_5/bundle.json. Train it again"
     ):
-        load_bundle(GOLDEN / "format_4")
+        load_bundle(GOLDEN / "format_5")
 
 
 @pytest.mark.parametrize(

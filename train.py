@@ -518,8 +518,9 @@ def tidied(folder: Path) -> Iterator[None]:
     finally:
         wandb = sys.modules.get("wandb")
         if wandb is not None and wandb.run is not None and _is_first_process():
-            with _tracking():
-                wandb.finish()
+            for end in (wandb.finish, wandb.teardown):
+                with _tracking():
+                    end()
             for path in (*folder.glob("wandb/*run-*/logs"), *folder.glob("wandb/*run-*/tmp")):
                 shutil.rmtree(path, ignore_errors=True)
             for path in folder.glob("wandb/debug*.log"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from schema.disk import full_disk, is_full
 from schema.errors import InsufficientMemoryError, NeutrostageError
 
 DEBUG = "--debug"
@@ -20,7 +21,7 @@ class BugError(NeutrostageError):
 
 
 def as_our_error(error: BaseException) -> NeutrostageError:
-    """Return an error as one of ours: itself, a shortage of memory, or a bug that says where it came up.
+    """Return an error as one of ours: itself, a full disk, a shortage of memory, or a bug that says where it came up.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ def as_our_error(error: BaseException) -> NeutrostageError:
     """
     if isinstance(error, NeutrostageError):
         return error
+    if is_full(error):
+        return full_disk("the output folder")
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(words in text for words in _SHORTAGES):
         return InsufficientMemoryError(

@@ -18,7 +18,7 @@ from benchmarks.faults.materials import Materials
 
 ROW = "training"
 LAST = Path("checkpoints/last.ckpt")
-N_KILLS = 10
+N_KILLS = 6
 """Random moments at which a training is killed, each time to go on."""
 
 _LONG, _SECONDS = 500, 30.0

@@ -161,6 +161,16 @@ class TestTraining:
         assert trainer.global_step == 8
         assert torch.equal(module.weight, whole.weight)
 
+    def test_lightning_s_own_answer_to_a_signal_is_not_in_place(self, fit):
+        found = []
+
+        class Look(pl.Callback):
+            def on_train_batch_start(self, *_):
+                found.append(signal.getsignal(signal.SIGTERM))
+
+        fit(None, Look())
+        assert set(found) == {STOP._answer}
+
     def test_a_loss_that_is_no_number_ends_the_run_before_it_is_written(self, fit, tmp_path):
         with pytest.raises(UsageError, match=r"must stay a number: got NaN or infinity .* step 3"):
             fit(Line({2: math.nan}), every=1)

@@ -23,10 +23,12 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path):
     with pytest.raises(OutputError, match="no space left"), whole_file(path) as draft:  # noqa: PT012
         draft.write_text("half")
         raise OSError(28, "No space left on device")
+    os.link(path, tmp_path / "other")
     with whole_file(path) as draft:
         draft.write_text("new")
     assert path.read_text() == "new"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["x.ckpt"]
+    assert (tmp_path / "other").read_text() == "old"  # the old file was not written to
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "x.ckpt"]
 
 
 @pytest.mark.parametrize(

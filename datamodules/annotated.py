@@ -20,6 +20,7 @@ from datamodules.store import CellStore
 from schema.disk import writing
 from schema.errors import InputError, OutputError
 from schema.predictions import CELL_COLUMNS
+from schema.signals import STOP
 
 logger = logging.getLogger(__name__)
 
@@ -169,23 +170,25 @@ class AnnotatedWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Leave nothing behind on any fault; say in one line what a disk cannot do."""
-        try:
-            with writing(self._target.name):
-                yield
-                self._below.check()
-        except OSError as error:
-            self._discard()
-            raise self._unwritten(str(error)[:200], "Free some space, or choose another output folder.") from error
-        except BaseException:
-            self._discard()
-            raise
+        """Leave nothing behind on any fault; say in one line what a disk cannot do; let signals wait for HDF5."""
+        with STOP.deferred():
+            try:
+                with writing(self._target.name):
+                    yield
+                    self._below.check()
+            except OSError as error:
+                self._discard()
+                raise self._unwritten(str(error)[:200], "Free some space, or choose another output folder.") from error
+            except BaseException:
+                self._discard()
+                raise
 
     def _discard(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
-            self._below.close()
-        self._target.unlink(missing_ok=True)
+        with STOP.deferred():
+            if hasattr(self, "_file"):
+                self._file.close()
+                self._below.close()
+            self._target.unlink(missing_ok=True)
 
     def _unwritten(self, got: str, fix: str) -> OutputError:
         return OutputError("annotated.h5ad must be writable", got=got, where=self._target.name, fix=fix)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import h5py
 
+from schema.signals import STOP
+
 
 class LastingFile(io.RawIOBase):
     """A file on disk to hand to h5py.
@@ -36,7 +38,12 @@ class LastingFile(io.RawIOBase):
         self._at, self._size = 0, path.stat().st_size
 
     def check(self) -> None:
-        """Raise the fault, if there was one."""
+        """Raise the fault, if there was one; end here, if that was asked.
+
+        A signal must not raise inside of HDF5 either, which calls the methods of this file: whoever writes lets signals
+        wait, and asks here.
+        """
+        STOP.obey()
         if self.fault is not None:
             raise self.fault
 

@@ -139,6 +139,7 @@ class Draft:
         replaced
             Other names of earlier results, which must not stay beside the new ones.
         """
+        STOP.obey()  # should a library have swallowed what a signal raised
         with writing(_name(self._folder)), STOP.deferred():
             for file in (*self.path.rglob("*"), self.path):
                 keep(file)

@@ -56,6 +56,7 @@ class StopRequests:
         try:
             yield
         finally:
+            self.asked = None
             if threading.current_thread() is threading.main_thread():
                 for signum, handler in before.items():
                     signal.signal(signum, handler)

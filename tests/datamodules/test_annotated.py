@@ -1,5 +1,8 @@
 import gzip
+import os
+import signal
 import warnings
+from pathlib import Path
 
 import anndata as ad
 import h5py
@@ -11,8 +14,10 @@ import scipy.sparse as sp
 from anndata.tests.helpers import assert_equal
 
 from datamodules.annotated import AnnotatedWriter
+from datamodules.lasting import LastingFile
 from datamodules.store import open_store
 from schema.errors import InputError, OutputError
+from schema.signals import STOP, Stopped
 
 PROBABILITIES = np.arange(14, dtype=np.float32).reshape(7, 2)
 OBS = {
@@ -267,3 +272,35 @@ def test_categories_of_anndata_0_7_survive(tmp_path, make_adata):
         result = ad.read_h5ad(annotate(tmp_path / "a.h5ad", tmp_path / "annotated.h5ad"))
     check_ours(result)
     assert list(result.obs["sample_id"].astype(object)) == list(before.obs["sample_id"].astype(object))
+
+
+@pytest.mark.parametrize("place", ["copying", "rows"])
+def test_a_signal_waits_for_hdf5_and_leaves_nothing(tmp_path, rich, monkeypatch, place):
+    """Raised inside of libhdf5, while it calls our file, it would end the process with a crash."""
+    raised, write = [], LastingFile.write
+
+    def interrupted(self, data):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return write(self, data)
+        except Stopped:
+            raised.append("inside of HDF5")
+            raise
+
+    if place == "rows":
+        monkeypatch.setattr(LastingFile, "write", interrupted)
+    else:
+        monkeypatch.setattr(Path, "open", interrupted_open(Path.open))
+    with STOP.heard(), pytest.raises(Stopped):
+        annotate(rich, tmp_path / "annotated.h5ad")
+    assert raised == []
+    assert not (tmp_path / "annotated.h5ad").exists()
+
+
+def interrupted_open(open_file):
+    def opened(self, mode="r", **options):
+        if mode == "wb":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return open_file(self, mode, **options)
+
+    return opened

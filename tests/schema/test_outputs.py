@@ -1,8 +1,10 @@
 """Output folders: claimed, filled aside, and shown whole; whoever comes second is refused."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from schema.disk import Hold
 from schema.errors import OutputError
 from schema.outputs import DRAFT, claim_empty, claim_files, drafting, keep_apart
+from schema.signals import STOP, Stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("a", "b", "mark")
@@ -246,3 +249,16 @@ def test_killed_at_any_call_the_old_or_the_new_is_there(tmp_path, foreign):
         assert code == -9
     assert code == 0
     assert seen == {"old", "new"} | ({"unfinished"} if foreign else set())
+
+
+def test_a_request_to_stop_that_was_swallowed_is_obeyed_before_anything_is_shown(tmp_path):
+    def publish():
+        with drafting(tmp_path / "out", lambda: None) as draft:
+            with suppress(Stopped):
+                os.kill(os.getpid(), signal.SIGTERM)
+            (draft.path / "a").write_text("new")
+            draft.publish(("a",))
+
+    with STOP.heard(), pytest.raises(Stopped):
+        publish()
+    assert list(tmp_path.iterdir()) == []

@@ -64,7 +64,7 @@ from schema.provenance import describe_program
 from schema.repeat import EarlierRun
 from schema.streams import show
 from scoring.burden import BurdenAccumulator, BurdenConfig, BurdenReference
-from scoring.by_sample import last_rows
+from scoring.by_sample import row_spans
 from scoring.cells import CellCalls, call_cells, name_calls, name_types
 from scoring.companions import CompanionEvidence, assemble_companions, learnt_nodes
 from scoring.comparison import Grouped, check_groups, compare_samples, masking_warning, no_comparison, with_samples
@@ -113,7 +113,7 @@ _OWN = ("input", "bundle", "output", "orthologs", "overwrite", "repeat")
 _BYTES_PER_CELL = 200
 """On disk, of our columns of obs and of cells.parquet."""
 
-_BYTES_PER_ENTRY, _LAYERS_AT_WORK, _COPIES_EXPLAINED, _BYTES_PER_SAMPLE = 27, 4, 24, 52_000
+_BYTES_PER_ENTRY, _LAYERS_AT_WORK, _COPIES_EXPLAINED, _BYTES_PER_SAMPLE = 27, 4, 24, 24_000
 _BYTES_OF_TABLES, _BYTES_DRAWN = 60 * 2**20, 140 * 2**20
 """Parts of the estimate of memory, held against peaks in docs/log.md."""
 
@@ -321,7 +321,7 @@ class Run:
         present = self.coverage.match.present
         genes = genes_of_programmes(bundle.vocabulary, self.coverage.species, present)
         self.pseudobulk = Pseudobulk(n_samples, genes, present)
-        self.last_row = last_rows(self.sample, n_samples)
+        self.spans = row_spans(self.sample, n_samples)
         self.drawn = DrawnCells(config.burden.seed)
         self.comparison: pd.DataFrame | None = None
         self.explainer = Explainer(bundle, self.predictor, self.coverage, self.sample_ids, config)
@@ -377,7 +377,8 @@ class Run:
         width = _LAYERS_AT_WORK * (encoder.first.out_features + encoder.n_latent + len(self.ontology.leaves))
         computed = 4 * n_rows * (width + (0 if self.predictor.device.type == "cpu" else 2 * n_genes))
         explained = _COPIES_EXPLAINED * 4 * config.explain.n_cells * n_genes
-        summed = n_samples * (_BYTES_PER_SAMPLE + 4 * n_genes) + 16 * n_cells
+        n_open = min(n_samples, self.spans.most_open + n_rows)  # those that end in a block do so after it
+        summed = n_samples * _BYTES_PER_SAMPLE + 4 * n_genes * n_open + 16 * n_cells
         drawn = _BYTES_DRAWN if config.report else 0  # after the blocks are gone
         return int(_BYTES_OF_TABLES + max(read + computed, drawn) + explained + summed)
 
@@ -401,7 +402,7 @@ class Run:
             self.filters.update(sample, n_genes, calls.cell_type)
             neutrophils = cells[calls.cell_type[cells] == self.neutrophil]
             self.pseudobulk.update(sample[neutrophils], raw_counts(batch, neutrophils))
-            self.pseudobulk.end(np.flatnonzero((self.last_row >= start) & (self.last_row < start + len(sample))))
+            self.pseudobulk.end(self.spans.ending(start, start + len(sample)))
             self.drawn.update(start + cells, latent[cells], calls.neutrophil[cells], calls.cell_type[cells])
             self.explainer.update(start, batch, calls)
             table = self._cell_rows(start, library_size, n_genes, novelty, calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +45,33 @@ def rows_by_sample(sample: npt.NDArray[np.int64], n_samples: int) -> Iterator[tu
     yield from zip(codes.tolist(), np.split(order, starts[1:]), strict=True)
 
 
-def last_rows(sample: npt.NDArray[np.integer], n_samples: int) -> npt.NDArray[np.int64]:
-    """Return the last row of each sample of a run, int64 `[n_samples]`; -1 for one without rows.
+class RowSpans(NamedTuple):
+    """Where samples begin and end among the rows of a run.
+
+    Attributes
+    ----------
+    first, last
+        int64 `[n_samples]`: first and last row of each sample; -1 for one without rows.
+    """
+
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+
+    @property
+    def most_open(self) -> int:
+        """Most samples that have begun and not ended at one row."""
+        used = self.last >= 0
+        first, last = np.sort(self.first[used]), np.sort(self.last[used])
+        n_open = np.arange(1, len(first) + 1) - np.searchsorted(last, first)  # begun, less those that ended before
+        return int(n_open.max(initial=0))
+
+    def ending(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Return the samples whose last row lies in `start` to `stop` - 1."""
+        return np.flatnonzero((self.last >= start) & (self.last < stop))
+
+
+def row_spans(sample: npt.NDArray[np.integer], n_samples: int) -> RowSpans:
+    """Return where each sample of a run begins and ends.
 
     Parameters
     ----------
@@ -56,11 +82,16 @@ def last_rows(sample: npt.NDArray[np.integer], n_samples: int) -> npt.NDArray[np
 
     Examples
     --------
-    >>> last_rows(np.array([1, 0, 1], dtype=np.int8), 3).tolist()
-    [1, 2, -1]
+    >>> spans = row_spans(np.array([1, 0, 1], dtype=np.int8), 3)
+    >>> spans.first.tolist(), spans.last.tolist(), spans.most_open
+    ([1, 0, -1], [1, 2, -1], 2)
     """
-    last = np.full(n_samples, -1, dtype=np.int64)
+    first, last = np.full((2, n_samples), -1, dtype=np.int64)
     for start in range(0, len(sample), _ROWS_AT_A_TIME):
         some = sample[start : start + _ROWS_AT_A_TIME]
-        last[some] = np.arange(start, start + len(some))  # of several rows the last one is kept
-    return last
+        rows = np.arange(start, start + len(some))
+        last[some] = rows  # of several rows of a sample the last one is kept
+        new, at = np.unique(some, return_index=True)
+        is_new = first[new] < 0
+        first[new[is_new]] = rows[at[is_new]]
+    return RowSpans(first, last)

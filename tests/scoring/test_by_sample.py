@@ -31,7 +31,14 @@ def test_first_and_last_rows_are_found_across_pieces():
 
 @pytest.mark.parametrize(
     ("sample", "n_open"),
-    [([0, 0, 1, 1, 2], 1), ([0, 1, 0, 1, 2], 2), ([0, 1, 2, 0], 3), ([0, 1, 1, 0, 2, 2], 2), ([], 0)],
+    [
+        ([0, 0, 1, 1, 2], 1),
+        ([0, 1, 0, 1, 2], 2),
+        ([0, 1, 2, 0, 1, 2], 3),
+        ([0, 1, 2, 0], 2),
+        ([0, 1, 1, 0, 2, 2], 2),
+        ([], 0),
+    ],
 )
 def test_samples_that_are_open_at_once(sample, n_open):
     assert row_spans(np.array(sample, dtype=np.int64), 3).most_open == n_open

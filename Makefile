@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 export QUICK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check real bench bench-loader bench-step bench-batch bench-memory bench-augment bench-cells bench-stage bench-stage-memory bench-burden format clean
+.PHONY: help demo test check real bench bench-loader bench-checks bench-step bench-batch bench-memory bench-augment bench-cells bench-stage bench-stage-memory bench-burden reliability format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ bench: .venv/installed ## measure how many orthologs the symbol rule gets right,
 bench-loader: .venv/bench ## measure loaders and peers, table in docs/results/loader.md (LARGE=1: a million cells)
 	$(BIN)/python -m benchmarks.loader --output $(RESULTS) --python312 $(PYTHON312) $(if $(LARGE),--large)
 
+bench-checks: .venv/installed ## measure what checking every value costs, table in docs/results/checks.md
+	$(BIN)/python -m benchmarks.check_cost --output $(RESULTS)
+
 bench-step: .venv/installed ## measure whole steps of training and prediction, table in docs/results/step.md
 	$(BIN)/python -m benchmarks.step --output $(RESULTS)
 
@@ -79,6 +82,9 @@ bench-stage-memory: .venv/installed ## measure peak memory of one large sample a
 
 bench-burden: .venv/installed ## measure the burden against known mixtures and peers, table in docs/results/burden.md
 	$(BIN)/python -m benchmarks.burden --data $(REAL_DATA) --output $(RESULTS)
+
+reliability: .venv/installed ## try every bad day of benchmarks/faults, table in docs/reliability.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.reliability --output $(RESULTS) --page $(if $(QUICK),$(RESULTS),docs)/reliability.md
 
 format: .venv/installed ## format the code
 	$(BIN)/ruff format .

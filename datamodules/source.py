@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pandas as pd
 
 from datamodules.matrix import PackedReader, RawReader
 from schema.errors import InputError
+from schema.secrets import without_folders
 
 Kind = Literal["h5ad", "zarr", "10x h5", "10x folder", "packed"]
 
@@ -77,11 +77,8 @@ _UNREADABLE = (
 )
 """What libraries raise when a file is not what they take it for."""
 
-_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s'\"/]+/)+")
-"""Folders of an absolute path within a text."""
-
 
 def _told(error: BaseException) -> str:
     """Return what a library says of a fault, without the folders that a file lies in."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return _FOLDERS.sub("", text)[:200]
+    return without_folders(text)[:200]

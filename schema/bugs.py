@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schema.disk import full_disk, is_full
 from schema.errors import InsufficientMemoryError, NeutrostageError
+from schema.secrets import without_folders
 
 DEBUG = "--debug"
 """Flag of every command: shows where an error came from, and warnings of libraries."""
@@ -32,7 +33,7 @@ def as_our_error(error: BaseException) -> NeutrostageError:
         return error
     if is_full(error):
         return full_disk("the output folder")
-    text = " ".join(str(error).split())
+    text = without_folders(" ".join(str(error).split()))
     if isinstance(error, MemoryError) or any(words in text for words in _SHORTAGES):
         return InsufficientMemoryError(
             "the machine must have enough memory", got="too little", where="this run", fix="Lower --batch_size."

@@ -80,9 +80,11 @@ def keep_apart(folder: Path, source: Path, *, beside_too: bool = False) -> None:
     OutputError
         If they are not apart.
     """
-    real, read = folder.resolve(), source.resolve()
+    if not source.exists():
+        return
+    real, read = (Path(os.path.realpath(path)) for path in (folder, source))  # resolve() fails on links in a circle
     is_beside = beside_too and real == read.parent
-    if source.exists() and (real == read or read in real.parents or is_beside):
+    if real == read or read in real.parents or is_beside:
         raise OutputError(
             "results go to a folder of their own, apart from what is read",
             got=f"the folder of {source.name}" if is_beside else source.name,

@@ -1,4 +1,4 @@
-"""Secrets that found their way into options: they are written down nowhere."""
+"""Secrets and folders that found their way into options and messages: they are written down nowhere."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ _FORMS = re.compile(
     r"|\b(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])\b"  # a key of Weights & Biases
 )
 """What keys and tokens look like."""
+
+
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s'\"/]+/)+")
+"""Folders of an absolute path within a text."""
+
+
+def without_folders(text: str) -> str:
+    """Return a text in which absolute paths are cut down to their last part.
+
+    Examples
+    --------
+    >>> without_folders("no such file: '/home/ana/x.h5ad'")
+    "no such file: 'x.h5ad'"
+    """
+    return _FOLDERS.sub("", text)
 
 
 def redacted(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import pandas as pd
@@ -63,7 +65,9 @@ def reading(where: str) -> Iterator[None]:
     """Turn what the libraries raise on a damaged file into one line that says where."""
     try:
         yield
-    except _UNREADABLE as error:
+    except (*_DAMAGED, *_LOST) as error:
+        if isinstance(error, _LOST) and not _is_of_library(error):
+            raise
         raise InputError(
             "a file must be readable to its end",
             got=f"{type(error).__name__} ({_told(error)})",
@@ -72,10 +76,20 @@ def reading(where: str) -> Iterator[None]:
         ) from error
 
 
-_UNREADABLE = (
-    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, zlib.error),
-)
-"""What libraries raise when a file is not what they take it for."""
+_DAMAGED = (OSError, EOFError, RuntimeError, ValueError, KeyError, zlib.error)
+"""What is raised where a file is damaged."""
+
+_LOST = (TypeError, IndexError, ArithmeticError, AttributeError)
+"""What libraries raise where a file is not at all what they take it for; in our own code it is a bug."""
+
+_PROJECT = Path(__file__).resolve().parents[1]
+
+
+def _is_of_library(error: BaseException) -> bool:
+    """Return whether an error came up outside the project's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    innermost = Path(frames[-1].filename)
+    return "site-packages" in innermost.parts or not innermost.is_relative_to(_PROJECT)
 
 
 def _told(error: BaseException) -> str:

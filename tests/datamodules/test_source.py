@@ -1,3 +1,4 @@
+import json
 import zlib
 
 import pytest
@@ -24,6 +25,11 @@ def test_what_libraries_raise_on_damaged_files_becomes_one_line(error):
 def test_bugs_and_interrupts_pass_through(error):
     with pytest.raises(type(error)), reading("a.h5ad, X"):
         raise error
+
+
+def test_a_library_that_is_lost_in_a_file_is_no_bug_of_ours():
+    with pytest.raises(InputError, match=r"got TypeError .* in a.h5ad, X"), reading("a.h5ad, X"):
+        json.loads(json)
 
 
 def test_an_input_error_keeps_its_own_words():

@@ -172,6 +172,7 @@ def test_a_cut_gzip_is_refused(tmp_path, coded):
     (folder / "matrix.mtx.gz").write_bytes(whole[: len(whole) - 12])
     with pytest.raises(InputError, match=r"EOFError.*mouse/matrix.mtx.gz"):
         open_store(folder)
+    (folder / "matrix.mtx.gz").write_bytes(whole)
     (folder / "barcodes.tsv.gz").write_bytes((folder / "barcodes.tsv.gz").read_bytes()[:20])
     with pytest.raises(InputError, match=r"EOFError.*mouse/barcodes.tsv.gz"):
         open_store(folder)

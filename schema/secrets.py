@@ -33,7 +33,7 @@ def without_folders(text: str) -> str:
 
     Examples
     --------
-    >>> without_folders("no such file: '/home/ana/x.h5ad'")
+    >>> without_folders("no such file: '/somewhere/x.h5ad'")
     "no such file: 'x.h5ad'"
     """
     return _FOLDERS.sub("", text)

@@ -31,6 +31,7 @@ def page(results: Mapping[str, Any]) -> str:
         timeout=f"{TIMEOUT:.0f}",
         n_flips=len(results["flips"]),
         flips=flips(results["flips"]),
+        flips_verdict=flips_verdict(results["flips"]),
         tables="\n\n".join(f"## {kind.capitalize()}\n\n{of_class(rows, kind)}" for kind in classes(rows)),
     )
 
@@ -57,6 +58,12 @@ def flips(rows: Sequence[Row]) -> str:
     return "; ".join(
         f"{kind}: " + ", ".join(f"{n} {end}" for end, n in sorted(counts.items())) for kind, counts in ends.items()
     )
+
+
+def flips_verdict(rows: Sequence[Row]) -> str:
+    """Return whether any flip did what none may."""
+    bad = [f"{row['name']} ({'; '.join(row['problems'])})" for row in rows if row["problems"]]
+    return f"**Not as expected: {plain(', '.join(bad))}.**" if bad else "No signal, no traceback, no hang."
 
 
 def of_class(rows: Sequence[Row], kind: str) -> str:

@@ -3,7 +3,7 @@ import numpy as np
 from benchmarks.check_cost import _pack_unchecked
 from benchmarks.faults.fault import answers, answers_or, refused, same
 from benchmarks.faults.trial import Outcome
-from benchmarks.reliability_page import flips, page, plain
+from benchmarks.reliability_page import flips, flips_verdict, page, plain
 from datamodules.pack import large_room, pack_rows
 from datamodules.space import RowSpace
 
@@ -24,7 +24,14 @@ def test_the_page_has_a_row_for_each_and_says_what_went_wrong():
     assert "| none | exit 3 | 1 | **exit 1** |" in text
     assert "| values | 4 | 0 |\n| genes | 1 | 1 |\n| all | 5 | 1 |" in text
     assert "a bundle: 1 an answer, 2 exit 4" in text
+    assert "No signal, no traceback, no hang." in text
     assert "a quick run" not in text.lower()
+
+
+def test_a_flip_that_did_harm_is_named():
+    assert flips_verdict([*FLIPS, FLIPS[0] | {"problems": ["hung"]}]) == (
+        "**Not as expected: byte flip 0 in a bundle (hung).**"
+    )
 
 
 def test_what_files_are_called_is_no_markup():

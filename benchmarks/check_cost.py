@@ -1,4 +1,4 @@
-"""What it costs to check every value: rows packed with and without checks, beside what reading them takes in all."""
+"""What it costs to check every value: rows packed and epochs read with and without checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -18,18 +20,26 @@ import numpy.typing as npt
 
 from benchmarks.measure import commit, hardware
 from benchmarks.spread import Spread, figure
+from datamodules import bulk_rows
 from datamodules.compiled import compiled
+from datamodules.coverage import cover
+from datamodules.narrow import Rows, narrow
+from datamodules.order import ReadSizes, Share, ShuffledPlan
 from datamodules.pack import large_room, pack_rows
+from datamodules.read import read_batches
+from datamodules.sources import SourceFile
 from datamodules.space import Ints, RowSpace, index_dtype
 from datamodules.store import CellStore, open_store
 from schema.batch import LARGE
+from schema.genes import GeneVocabulary
 
 PAGE = Path(__file__).with_name("check_cost_page.md")
 
 N_GENES, ENTRIES_PER_CELL, SEED = 20_000, 2_000, 100
 N_CELLS, N_CELLS_QUICK = 20_000, 2_000
-_ROWS = 64
-"""Cells packed at a time, about as many as the reader takes: what is packed is still in the processor's cache."""
+_ROWS, _BATCH = 64, 512
+"""Cells packed at a time and in a block of an epoch, about as many as the reader takes: what is packed is still in the
+processor's cache."""
 
 
 def write_cells(path: Path, n_cells: int) -> None:
@@ -85,13 +95,26 @@ def measure(n_cells: int, n_rounds: int) -> list[list[float]]:
                 for _ in starts:
                     kernel(edges[:-1], edges[1:], indices, values, 0, N_GENES, *space.arrays, 0, 0, large, 0)
 
+            names = tuple(f"Cd{number}a" for number in range(N_GENES))
+            match = cover(store, GeneVocabulary(names, ("",) * N_GENES, "mouse"), orthologs=None, min_share=1.0).match
+            source = SourceFile.unlabelled(store, match, narrow(np.zeros(n_cells, dtype=np.int64)))
+            epochs = [partial(_epoch, source, n_cells, kernel) for kernel in (pack_rows, _pack_unchecked)]
             steps = [lambda: pack(pack_rows), lambda: pack(_pack_unchecked), lambda: _read(store, space, starts)]
-            return times_of(steps, n_rounds)
+            return times_of([*steps, *epochs], n_rounds)
 
 
 def _read(store: CellStore, space: RowSpace, starts: range) -> None:
     for start in starts:
         store.read_packed(np.arange(start, start + _ROWS, dtype=np.int64), space, 0, 0)
+
+
+def _epoch(source: SourceFile, n_cells: int, kernel: Callable[..., int]) -> None:
+    """Read all cells as batches of shuffled blocks, as training does, by threads that pack with this kernel."""
+    reads = ReadSizes(batch_size=_BATCH, block_rows=_ROWS, window_rows=4 * _BATCH)
+    plan = ShuffledPlan([n_cells], reads, Share(seed=SEED))
+    with mock.patch.object(bulk_rows, "pack_rows", kernel):
+        for _ in read_batches([source], [Rows.first(n_cells)], plan):
+            pass
 
 
 @compiled
@@ -139,13 +162,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="fewer cells")
     options = parser.parse_args(arguments)
     n_cells, n_rounds = (N_CELLS_QUICK, 20) if options.quick else (N_CELLS, 20)
-    with_checks, without, reading = measure(n_cells, n_rounds)
+    measured = measure(n_cells, n_rounds)
+    with_checks, without, reading, *epochs = measured
     cost = 100 * (min(with_checks) - min(without)) / min(reading)
+    ratio = Spread.of([checked / unchecked for checked, unchecked in zip(*epochs, strict=True)])
     per_entry = 1e9 / (n_cells // _ROWS * _ROWS * ENTRIES_PER_CELL)
-    names = ("packed with checks", "packed without", "read from the page cache, checked and packed")
+    names = (
+        *("packed with checks", "packed without", "read from the page cache, checked and packed"),
+        *("an epoch of shuffled batches, checked", "the same epoch without checks"),
+    )
     rows = [
         f"| {name} | {per_entry * min(times):.2f} | {figure(Spread.of([per_entry * n for n in times]), digits=2)} |"
-        for name, times in zip(names, (with_checks, without, reading), strict=True)
+        for name, times in zip(names, measured, strict=True)
     ]
     results = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -153,11 +181,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "hardware": hardware(),
         "quick": options.quick,
         "n_cells": n_cells,
-        "seconds": dict(zip(names, (with_checks, without, reading), strict=True)),
+        "seconds": dict(zip(names, measured, strict=True)),
         "cost_percent": cost,
+        "epoch_ratio": vars(ratio),
     }
     text = PAGE.read_text(encoding="utf-8").format(
-        **results, n_rounds=n_rounds, rows="\n".join(rows), cost=f"{cost:.1f}"
+        **results, n_rounds=n_rounds, rows="\n".join(rows), cost=f"{cost:.1f}", ratio=figure(ratio, digits=2)
     )
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "checks.md").write_text(text, encoding="utf-8")

@@ -25,7 +25,7 @@ from datamodules.compiled import compiled
 from datamodules.coverage import cover
 from datamodules.narrow import Rows, narrow
 from datamodules.order import ReadSizes, Share, ShuffledPlan
-from datamodules.pack import large_room, pack_rows
+from datamodules.pack import large_room, pack_rows, sum_of_small
 from datamodules.read import read_batches
 from datamodules.sources import SourceFile
 from datamodules.space import Ints, RowSpace, index_dtype
@@ -137,20 +137,18 @@ def _pack_unchecked(
 ) -> int:
     """Do what `pack_rows` does with small counts, and look at none of them."""
     for i in range(begin.size):
-        a, b, n, total = begin[i] - base, end[i] - base, end[i] - begin[i], 0
+        a, b, n = begin[i] - base, end[i] - base, end[i] - begin[i]
         columns, counts = indices[a:b], values[a:b]
         genes, packed = genes_out[entry : entry + n], counts_out[entry : entry + n]
         for j in range(n):
             genes[j] = columns[j]
         for j in range(n):
             packed[j] = np.uint8(np.int32(min(counts[j], np.float32(LARGE))))
+        has_large = False
         for j in range(n):
-            total += packed[j]
-        n_here = 0
-        for j in range(n):
-            n_here += packed[j] == LARGE
-        n_large += n_here
-        start[row + i], length[row + i], library_size[row + i] = entry, n, total
+            has_large |= packed[j] == LARGE
+        n_large += has_large
+        start[row + i], length[row + i], library_size[row + i] = entry, n, sum_of_small(packed)
         entry += n
     return n_large
 

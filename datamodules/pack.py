@@ -22,8 +22,10 @@ _VALUE_TYPES = frozenset("fdhilqBHI")
 NOT_CANONICAL = -1
 """What a compiled loop returns instead of the number of large counts."""
 
-_BLOCK = 64
+_BLOCK = 128
 """Entries that are looked over at once for large counts."""
+_SUMMED = 2**20
+"""Small counts whose sum is sure to fit into 32 bits."""
 
 
 class RawPart(NamedTuple):
@@ -189,49 +191,65 @@ def _pack_columns(columns: Values, n_genes: int, out: Values) -> bool:
     if n:
         bad |= columns[0] < 0
         bad |= columns[n - 1] >= n_genes
+        out[0] = columns[0]
     for j in range(1, n):
         bad |= columns[j] <= columns[j - 1]
-    for j in range(n):
         out[j] = columns[j]
     return not bad
 
 
 @compiled
 def _pack_counts(counts: Values, out: npt.NDArray[np.uint8], row: int, large: Ints, n_large: int) -> tuple[int, int]:
-    """Write the counts of a row, noting large ones; return their sum, -1 if one is no count or 0, and `n_large`."""
-    bad, total, n_here = False, 0, 0
+    """Write the counts of a row, noting large ones; return their sum, -1 if one is no count or 0, and `n_large`.
+
+    What is not below `LARGE` is looked at by itself, NaN and infinity too; all else must be what was written.
+    """
+    bad, has_large = False, False
+    least, most = counts.dtype.type(1), counts.dtype.type(LARGE)
     for j in range(counts.size):
-        count = counts[j]
-        bad |= (count != np.floor(count)) | (not (count >= 1)) | (not (count <= MAX_COUNT))
+        small = counts[j] if counts[j] < most else most
+        whole = np.int32(max(small, least))
+        bad |= counts.dtype.type(whole) != small
+        out[j] = np.uint8(whole)
+    for j in range(out.size):
+        has_large |= out[j] == LARGE
     if bad:
         return -1, n_large
-    for j in range(counts.size):
-        out[j] = np.uint8(np.int32(min(counts[j], counts.dtype.type(LARGE))))
-    for j in range(counts.size):
-        total += out[j]
-    for j in range(counts.size):
-        n_here += out[j] == LARGE
-    if n_here:
-        total += _note_large(counts, out, row, large[:, n_large : n_large + n_here])
-    return total, n_large + n_here
+    total = sum_of_small(out)
+    return _note_large(counts, out, row, large, n_large, total) if has_large else (total, n_large)
 
 
 @compiled
-def _note_large(counts: Values, packed: npt.NDArray[np.uint8], row: int, large: Ints) -> int:
-    """Note the large counts of a row, as many as there is room for; return by how much they exceed `LARGE`."""
-    n, excess, block = 0, 0, 0
-    while n < large.shape[1]:
+def sum_of_small(packed: npt.NDArray[np.uint8]) -> int:
+    """Return the sum of small counts, added up in 32 bits (fast) over as many as are sure to fit."""
+    total = 0
+    for first in range(0, packed.size, _SUMMED):
+        part, of_part = packed[first : first + _SUMMED], np.int32(0)
+        for j in range(part.size):
+            of_part = np.int32(of_part + np.int32(part[j]))
+        total += int(of_part)
+    return total
+
+
+@compiled
+def _note_large(
+    counts: Values, packed: npt.NDArray[np.uint8], row: int, large: Ints, n_large: int, total: int
+) -> tuple[int, int]:
+    """Note the large counts of a row and add by how much they exceed `LARGE` to the sum; return as `_pack_counts`."""
+    for block in range(0, packed.size, _BLOCK):
         part, found = packed[block : block + _BLOCK], False
         for j in range(part.size):
             found |= part[j] == LARGE
         if found:
             for j in range(part.size):
                 if part[j] == LARGE:
-                    large[0, n], large[1, n], large[2, n] = row, block + j, counts[block + j]
-                    excess += int(counts[block + j]) - LARGE
-                    n += 1
-        block += _BLOCK
-    return excess
+                    count = counts[block + j]
+                    if count != np.floor(count) or not (count <= MAX_COUNT):
+                        return -1, n_large
+                    large[0, n_large], large[1, n_large], large[2, n_large] = row, block + j, count
+                    total += int(count) - LARGE
+                    n_large += 1
+    return total, n_large
 
 
 @compiled

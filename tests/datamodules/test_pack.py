@@ -95,8 +95,14 @@ def test_rows_with_gaps_between_them_are_packed_end_to_end():
         [(-1, 1)],
         [(1, 0.5)],
         [(1, -1)],
+        [(1, -0.5)],
+        [(1, 254.5)],
+        [(1, 255.5)],
+        [(1, -1e30)],
+        [(1, 1e30)],
         [(1, np.nan)],
         [(1, np.inf)],
+        [(1, -np.inf)],
         [(1, EXACT + 2)],
     ],
 )
@@ -105,6 +111,31 @@ def test_rows_that_are_not_canonical_are_not_packed(row, place):
     rows = [[(0, 1), (5, 1)], [(0, 300)]]
     rows.insert(place, row)
     assert pack(part_of(rows, "i8", "f8"), N_GENES, new_space(), 0, 0) is None
+
+
+@pytest.mark.parametrize("dtype", ["i2", "i4", "i8", "u2", "u4"])
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_integers_far_from_counts_are_not_packed(dtype, end):
+    count = getattr(np.iinfo(dtype), end)
+    is_count = 0 < count <= EXACT
+    packed = pack(part_of([[(0, 1), (5, count)]], values=dtype), N_GENES, new_space(), 0, 0)
+    assert (packed is not None) is is_count
+
+
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, 0, -1, EXACT + 2])
+@pytest.mark.parametrize("at", [0, 31, 32, 127, 128, 500, 999])
+def test_one_bad_count_among_many_is_found_wherever_it_stands(bad, at):
+    row = [(column, bad if column == at else (300 if column % 100 == 7 else 2)) for column in range(1000)]
+    assert pack(part_of([row], values="f8"), 1000, new_space(n_entries=1000), 0, 0) is None
+    assert pack(part_of([row], values="f4"), 1000, new_space(n_entries=1000), 0, 0) is None
+
+
+def test_the_library_size_of_a_very_long_row_does_not_overflow():
+    n = 9_000_000
+    part = RawPart(np.zeros(1, np.int64), np.array([n]), np.arange(n, dtype=np.int32), np.full(n, 254, np.float32))
+    space = new_space(n_entries=n, dtype=np.int32)
+    assert pack(part, n, space, 0, 0) is not None
+    assert space.library_size[0] == np.float32(254 * n)
 
 
 @pytest.mark.parametrize(
